@@ -1,0 +1,91 @@
+"""Every error the exporter raises on purpose; its root is the runtime's.
+
+e5_onnx.E5Error
+└── ExportError
+    ├── SourceError                    the checkpoint cannot be had or read
+    │   ├── SourceNotFoundError        (FileNotFoundError)
+    │   ├── HubError                   (OSError)
+    │   ├── CheckpointError            (ValueError)    a file of it is missing, damaged or malformed
+    │   └── UnsupportedModelError      (ValueError)    not an encoder that this exporter can author
+    ├── RecipeError                    (ValueError)    recipe, pooling or prompts unknown or in conflict
+    ├── OutputExistsError              (FileExistsError)
+    ├── DiskSpaceError                 (OSError)
+    └── ParityError                    (ValueError)    the exported vectors are too far from the reference's
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e5_onnx.errors import E5Error
+
+
+class ExportError(E5Error):
+    """Something is wrong with an export."""
+
+
+class SourceError(ExportError):
+    """The checkpoint cannot be had or read."""
+
+
+class SourceNotFoundError(SourceError, FileNotFoundError):
+    def __init__(self, source: str, reason: str) -> None:
+        self.source, self.reason = source, reason
+        super().__init__(f"{source}: {reason}")
+
+    # OSError's own __str__ would print only errno fields, which are not set here.
+    __str__ = Exception.__str__
+
+
+class HubError(SourceError, OSError):
+    def __init__(self, source: str, reason: str) -> None:
+        self.source, self.reason = source, reason
+        super().__init__(f"{source} cannot be downloaded: {reason}")
+
+    __str__ = Exception.__str__
+
+
+class CheckpointError(SourceError, ValueError):
+    def __init__(self, file: str, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(f"{file}: {reason}")
+
+
+class UnsupportedModelError(SourceError, ValueError):
+    def __init__(self, source: str, found: str) -> None:
+        self.source, self.found = source, found
+        super().__init__(
+            f"{source}: {found}; e5-export takes BERT, XLM-RoBERTa and RoBERTa/CamemBERT encoders with "
+            "absolute positions and GELU"
+        )
+
+
+class RecipeError(ExportError, ValueError):
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class OutputExistsError(ExportError, FileExistsError):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"{path} exists: choose another folder, or replace it with --force")
+
+    __str__ = Exception.__str__
+
+
+class DiskSpaceError(ExportError, OSError):
+    def __init__(self, path: Path, *, needed: int, free: int) -> None:
+        self.path, self.needed, self.free = path, needed, free
+        super().__init__(
+            f"{path}: the export needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free: free some room "
+            "or choose another disk"
+        )
+
+    __str__ = Exception.__str__
+
+
+class ParityError(ExportError, ValueError):
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}; nothing was written")

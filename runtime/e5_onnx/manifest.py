@@ -1,0 +1,191 @@
+"""e5.json, the manifest of a model folder, as frozen dataclasses. docs/format.md describes every key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final, Literal
+
+from e5_onnx.errors import FormatVersionError, ManifestError
+from e5_onnx.recipes import Recipe
+from e5_onnx.typed_json import read_dataclass
+
+FORMAT_VERSION: Final = (1, 0)
+MANIFEST_NAME: Final = "e5.json"
+GRAPH_NAME: Final = "model.onnx"
+WEIGHTS_NAME: Final = "model.onnx.data"
+TOKENIZER_NAME: Final = "tokenizer.json"
+GOLDEN_NAME: Final = "golden.npz"
+LEAN_TOKENIZER_NAME: Final = "tokenizer.tokie"
+
+Precision = Literal["fp32", "int8", "int4", "int8-stock"]
+Pooling = Literal["mean", "cls"]
+Body = Literal["bert", "xlm-roberta", "roberta"]
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the weights came from."""
+
+    name: str
+    revision: str | None
+    license: str | None
+    weights_sha256: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The encoder's shape.
+
+    Attributes:
+        body: `bert`, `xlm-roberta` or `roberta`: how positions are counted and what tensors are called.
+        positions: Rows of the position table.
+        position_offset: Rows of it that no token uses: pad id + 1 in the RoBERTa family, so 514 rows hold 512
+            tokens (transformers#14243); 0 in BERT.
+    """
+
+    body: Body
+    layers: int
+    hidden: int
+    heads: int
+    intermediate: int
+    vocabulary: int
+    positions: int
+    position_offset: int
+    layer_norm_eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """Size and sha256 of one file; `sampled_sha256` is the digest that is checked when the folder opens."""
+
+    bytes: int
+    sha256: str
+    sampled_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Distance between the folder's vectors and the reference's, measured at export.
+
+    Cosines are between the two vectors of one text; `centred` ones are taken after the mean reference
+    vector has been subtracted, because all e5 cosines lie in 0.7 to 1.0. `cosine_p1` is the first percentile.
+    """
+
+    checked: bool
+    reference: str
+    texts: int = 0
+    max_abs: float | None = None
+    cosine_mean: float | None = None
+    cosine_p1: float | None = None
+    cosine_min: float | None = None
+    centred_cosine_mean: float | None = None
+    centred_cosine_min: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeanTokenizer:
+    """Proof that the small tokenizer gives the same tokens as the true one."""
+
+    library: str
+    version: str
+    texts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything the runtime knows about a model folder before it opens the graph."""
+
+    source: Source
+    architecture: Architecture
+    dimension: int
+    max_tokens: int
+    recipe: Recipe
+    pooling: Pooling
+    precision: Precision
+    onnxruntime_min: str
+    files: dict[str, FileEntry]
+    parity: Parity
+    tools: dict[str, str]
+    baseline: bool = False
+    lean_tokenizer: LeanTokenizer | None = None
+    format_version: tuple[int, int] = FORMAT_VERSION
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sha256 over what decides a vector; folders with the same one may share an index.
+
+        Named fields only: the graph, weights and tokenizer files, precision, pooling, recipe, dimension and
+        max_tokens. The role is not in it, because queries and documents share a space.
+        """
+        named = {
+            "files": {
+                name: self.files[name].sha256
+                for name in (GRAPH_NAME, WEIGHTS_NAME, TOKENIZER_NAME)
+                if name in self.files
+            },
+            "precision": self.precision,
+            "pooling": self.pooling,
+            "recipe": asdict(self.recipe),
+            "dimension": self.dimension,
+            "max_tokens": self.max_tokens,
+        }
+        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Returns the text of e5.json."""
+        values = asdict(self)
+        extra = values.pop("extra")
+        if values["lean_tokenizer"] is None:
+            del values["lean_tokenizer"]
+        for entry in values["files"].values():
+            if entry["sampled_sha256"] is None:
+                del entry["sampled_sha256"]
+        ordered = {"format_version": list(values.pop("format_version")), **values, **extra}
+        return json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"
+
+
+def parse_manifest(text: str) -> Manifest:
+    """Reads e5.json.
+
+    Keys that this version does not know are kept in `extra`: a newer minor version may have them.
+
+    Args:
+        text: The whole file.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ManifestError: If it is not JSON, a key is missing, or a value has the wrong type.
+        FormatVersionError: If the folder is of a newer major version.
+    """
+    try:
+        values = json.loads(text)
+    # RecursionError: thousands of nested brackets from an untrusted file.
+    except (ValueError, RecursionError) as error:
+        raise ManifestError("the file", f"is not JSON ({error})") from error
+    _refuse_newer_major(values)
+    manifest = read_dataclass(Manifest, values)
+    _check_values(manifest)
+    known = {entry.name for entry in fields(Manifest)}
+    return replace(manifest, extra={key: value for key, value in values.items() if key not in known})
+
+
+def _refuse_newer_major(values: object) -> None:
+    # Before anything else is read: a newer major may have changed every other key.
+    version = values.get("format_version") if isinstance(values, dict) else None
+    if isinstance(version, list) and version and isinstance(version[0], int) and version[0] > FORMAT_VERSION[0]:
+        raise FormatVersionError(version, FORMAT_VERSION)
+
+
+def _check_values(manifest: Manifest) -> None:
+    for name in ("dimension", "max_tokens"):
+        if getattr(manifest, name) < 1:
+            raise ManifestError(name, f"is {getattr(manifest, name)}, not a positive number")
+    for name in ("query_template", "document_template"):
+        template = getattr(manifest.recipe, name)
+        if template.count("{text}") != 1:
+            raise ManifestError(f"recipe.{name}", f"is {template!r}, which does not contain {{text}} once")

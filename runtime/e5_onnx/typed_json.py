@@ -1,0 +1,87 @@
+"""JSON objects to frozen dataclasses, by their type hints, naming the full path of whatever does not fit."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from e5_onnx.errors import ManifestError
+
+T = TypeVar("T")
+
+
+def read_dataclass(kind: type[T], values: object, path: str = "") -> T:
+    """Builds a dataclass from a JSON object.
+
+    Keys that the dataclass does not have are ignored; keys that it has a default for may be missing.
+
+    Args:
+        kind: A dataclass whose fields are str, int, float, bool, Any, a Literal, a dataclass, an optional one
+            of these, `dict[str, ...]` or a `tuple` of fixed length.
+        values: What `json.loads` returned.
+        path: Where `values` stands in the file, for messages.
+
+    Returns:
+        The dataclass.
+
+    Raises:
+        ManifestError: If a key is missing or a value has the wrong type.
+    """
+    if not isinstance(values, Mapping):
+        raise ManifestError(path or "the top level", f"is {values!r:.80}, not an object")
+    hints = get_type_hints(kind)
+    arguments = {}
+    for entry in fields(kind):  # type: ignore[arg-type]  # T is a dataclass
+        where = f"{path}.{entry.name}" if path else entry.name
+        if entry.name in values:
+            arguments[entry.name] = _read(hints[entry.name], values[entry.name], where)
+        elif entry.default is MISSING and entry.default_factory is MISSING:
+            raise ManifestError(where, "is missing")
+    return kind(**arguments)
+
+
+def _read(kind: Any, value: Any, path: str) -> Any:  # noqa: ANN401 - the type is data here
+    origin = get_origin(kind)
+    if kind is Any:
+        return value
+    if origin in (types.UnionType, Union):
+        return None if value is None else _read(get_args(kind)[0], value, path)
+    if origin is Literal:
+        return _one_of(get_args(kind), value, path)
+    if origin is dict:
+        return _read_dict(get_args(kind)[1], value, path)
+    if origin is tuple:
+        return _read_tuple(get_args(kind), value, path)
+    if is_dataclass(kind):
+        return read_dataclass(kind, value, path)  # type: ignore[arg-type]  # is_dataclass admits instances
+    return _read_scalar(kind, value, path)
+
+
+def _read_scalar(kind: Any, value: Any, path: str) -> Any:  # noqa: ANN401
+    accepted = (int, float) if kind is float else kind
+    # bool is an int in Python, but `true` is not a dimension.
+    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
+        raise ManifestError(path, f"is {value!r:.80}, not {kind.__name__}")
+    return kind(value)
+
+
+def _one_of(choices: tuple[Any, ...], value: object, path: str) -> object:
+    if value not in choices:
+        raise ManifestError(path, f"is {value!r:.80}, not one of {', '.join(map(str, choices))}")
+    return value
+
+
+def _read_dict(kind: Any, value: Any, path: str) -> dict[str, Any]:  # noqa: ANN401
+    if not isinstance(value, dict):
+        raise ManifestError(path, f"is {value!r:.80}, not an object")
+    return {key: _read(kind, item, f"{path}.{key}") for key, item in value.items()}
+
+
+def _read_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:  # noqa: ANN401
+    if not isinstance(value, list) or len(value) != len(kinds):
+        raise ManifestError(path, f"is {value!r:.80}, not a list of {len(kinds)}")
+    return tuple(
+        _read(kind, item, f"{path}.{index}") for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    )
