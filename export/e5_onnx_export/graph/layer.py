@@ -1,0 +1,69 @@
+"""One encoder layer: attention, feed-forward, each with its residual and LayerNorm (post-norm, as in BERT)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from e5_onnx.manifest import Architecture
+from e5_onnx_export.graph.attention import author_attention
+from e5_onnx_export.graph.builder import GraphBuilder
+from e5_onnx_export.graph.layout import Layout
+from e5_onnx_export.graph.linear import LinearFormat
+from e5_onnx_export.graph.linear_id import LinearId
+from e5_onnx_export.graph.norm import author_layer_norm
+from e5_onnx_export.graph.tensors import EncoderTensors
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A linear's product and the bias that its consumer is to add."""
+
+    value: ir.Value
+    bias: ir.Value
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAuthor:
+    """Authors the layers of one encoder. Between layers goes the hidden state, smoothed for the next linear."""
+
+    graph: GraphBuilder
+    architecture: Architecture
+    tensors: EncoderTensors
+    layout: Layout
+    formats: Mapping[LinearId, LinearFormat]
+
+    def author(self, x: ir.Value, layer: int) -> ir.Value:
+        """float32 [T, H] to float32 [T, H]."""
+        qkv = self._product(x, LinearId(layer, "qkv"))
+        biased = self.graph.op("Add", [qkv.value, qkv.bias])
+        context = author_attention(self.graph, biased, self.layout, self.architecture)
+        x = self._close(context, x, LinearId(layer, "attention_out"))
+        inner = self._product(x, LinearId(layer, "ffn_in"))
+        activated = self.graph.contrib("BiasGelu", [inner.value, inner.bias])
+        return self._close(activated, x, LinearId(layer, "ffn_out"))
+
+    def _close(self, x: ir.Value, residual: ir.Value, linear: LinearId) -> ir.Value:
+        """The second linear of a half, its residual, and the LayerNorm that ends the half."""
+        product = self._product(x, linear)
+        scale = self.tensors.residual_scale(linear)
+        if scale is not None:
+            residual = self.graph.op("Mul", [residual, self.graph.constant(f"{linear}.residual_scale", scale)])
+        # Two Adds and not SkipLayerNormalization: on a CPU that operator takes two to three times as long.
+        summed = self.graph.op("Add", [self.graph.op("Add", [product.value, product.bias]), residual])
+        if linear.kind == "attention_out":
+            name, then = "attention.output.LayerNorm", LinearId(linear.layer, "ffn_in")
+        else:
+            name, then = "output.LayerNorm", LinearId(linear.layer + 1, "qkv")
+        affine = self.tensors.norm(f"encoder.layer.{linear.layer}.{name}", then)
+        return author_layer_norm(
+            self.graph, summed, f"layer.{linear.layer}.{name}", affine, epsilon=self.architecture.layer_norm_eps
+        )
+
+    def _product(self, x: ir.Value, linear: LinearId) -> Product:
+        affine = self.tensors.linear(linear)
+        x.name = f"{linear}.input"  # calibration reads it under this name
+        value = self.formats[linear].author(self.graph, x, str(linear), affine.weight)
+        return Product(value, self.graph.constant(f"{linear}.bias", affine.bias))
