@@ -25,6 +25,8 @@ E5Error
 ├── ForkedError                  (RuntimeError)  the Embedder was opened before a fork
 ├── InferenceError               (RuntimeError)  onnxruntime failed while running a batch
 └── MissingExtraError            (ImportError)   an optional dependency is not installed
+
+Beside the tree stands one warning, TruncationWarning.
 """
 
 from __future__ import annotations
@@ -206,3 +208,14 @@ class MissingExtraError(E5Error, ImportError):
     def __init__(self, extra: str, module: str) -> None:
         self.extra, self.module = extra, module
         super().__init__(f"{module} is not installed: `pip install 'e5-onnx[{extra}]'`")
+
+
+class TruncationWarning(UserWarning):
+    """Texts were cut to what the model takes; one warning a call counts them."""
+
+    def __init__(self, count: int, limit: int) -> None:
+        self.count, self.limit = count, limit
+        super().__init__(
+            f"{count} text{'s were' if count > 1 else ' was'} cut to the model's {limit} tokens: split long "
+            "texts, or choose overflow='window' for documents, 'error' to be stopped, 'truncate' to hide this"
+        )

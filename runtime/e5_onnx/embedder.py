@@ -1,0 +1,256 @@
+"""Texts to vectors."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.encoded import Encoded
+from e5_onnx.engine import Engine, Request
+from e5_onnx.errors import ClosedError, FingerprintError, ForkedError, OptionError, TruncationWarning
+from e5_onnx.folder import open_folder
+from e5_onnx.manifest import Manifest
+from e5_onnx.overflow import check_policy
+from e5_onnx.recipes import Role
+from e5_onnx.session import Session, require_onnxruntime
+from e5_onnx.streaming import chunks
+from e5_onnx.threads import choose_threads
+from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice, open_tokenizer
+
+Texts = str | Sequence[str]
+
+# Cells of a batch's grid. Larger batches are not faster on a CPU and cost memory (perf/README.md).
+DEFAULT_TOKEN_BUDGET: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    threads: int | None
+    token_budget: int
+    overflow: OverflowPolicy
+    verify: bool
+    fingerprint: str | None
+    tokenizer: TokenizerChoice
+
+
+class Embedder:
+    """A model folder, opened for use.
+
+    Safe to call from many threads at once. Pickles as its path and options. After a fork it raises; open it in
+    the child.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        token_budget: int = DEFAULT_TOKEN_BUDGET,
+        overflow: OverflowPolicy = "warn",
+        verify: bool = False,
+        fingerprint: str | None = None,
+        tokenizer: TokenizerChoice = "auto",
+    ) -> None:
+        """Opens a folder.
+
+        Args:
+            folder: A model folder made by `e5-export`.
+            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+            token_budget: The largest batch, in texts x tokens of its longest. Bounds memory, not results.
+            overflow: What becomes of texts that are too long: `warn` cuts and warns once a call, `truncate`
+                cuts, `error` raises before any work, `window` embeds documents in overlapping windows.
+            verify: Whether to hash every byte of the weights first, and not only a sample.
+            fingerprint: The only fingerprint to accept. Since it vouches for the folder's origin, it implies
+                `verify`.
+            tokenizer: `tokenizers`, the small `tokie`, or `auto`: tokie where it is installed and the folder
+                proves it equal.
+
+        Raises:
+            FolderError: A leaf of it says what is wrong with the folder.
+            OptionError: For a value out of range.
+            MissingExtraError: If `tokie` is asked for and not installed.
+        """
+        if type(token_budget) is not int or token_budget < 1:
+            raise OptionError("token_budget", token_budget, "a whole number of at least 1")
+        check_policy(overflow, "document")
+        self._path = Path(folder)
+        self._options = _Options(threads, token_budget, overflow, verify, fingerprint, tokenizer)
+        self._threads = choose_threads(threads).count
+        opened = open_folder(self._path)
+        self._manifest = opened.manifest
+        if fingerprint not in (None, self.fingerprint):
+            raise FingerprintError(str(fingerprint), self.fingerprint)
+        require_onnxruntime(opened.manifest.onnxruntime_min)
+        if verify or fingerprint is not None:
+            opened.check_everything()
+        else:
+            opened.check()
+        self._pid = os.getpid()
+        self._tokenizer = open_tokenizer(self._path, opened.manifest, tokenizer)
+        session = Session(self._path, self._threads)
+        self._engine: Engine | None = Engine(opened.manifest, self._tokenizer, session, token_budget)
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        return self._manifest.dimension
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens the model takes, template and special tokens included."""
+        return self._manifest.max_tokens
+
+    @property
+    def manifest(self) -> Manifest:
+        """The folder's e5.json."""
+        return self._manifest
+
+    @property
+    def threads(self) -> int:
+        """Threads of the session."""
+        return self._threads
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides a vector (`Manifest.fingerprint`); store it beside an index."""
+        return self._manifest.fingerprint
+
+    @property
+    def tokenizer(self) -> str:
+        """The tokenizer library in use."""
+        return self._tokenizer.name
+
+    def embed_queries(self, texts: Texts, *, task: str | None = None) -> NDArray[np.float32]:
+        """Embeds queries: `encode` with role `query`, vectors only."""
+        return self.encode(texts, role="query", task=task).vectors
+
+    def embed_documents(self, texts: Texts) -> NDArray[np.float32]:
+        """Embeds documents: `encode` with role `document`, vectors only."""
+        return self.encode(texts, role="document").vectors
+
+    def embed(self, texts: Texts) -> NDArray[np.float32]:
+        """Embeds texts as they are, without a template: `encode` with role `raw`, vectors only."""
+        return self.encode(texts, role="raw").vectors
+
+    def encode(
+        self,
+        texts: Texts,
+        *,
+        role: Role,
+        task: str | None = None,
+        overflow: OverflowPolicy | None = None,
+    ) -> Encoded:
+        """Embeds texts. Every other method is a thin one upon this.
+
+        Args:
+            texts: A list of texts, or one. Empty and blank texts are embedded like any other.
+            role: `query`, `document`, or `raw` for no template at all.
+            task: The instruction of a query, where the recipe takes one. None is the recipe's default, an
+                empty string no prefix.
+            overflow: Instead of the Embedder's own.
+
+        Returns:
+            The vectors, in the order of the texts.
+
+        Raises:
+            InputError: A leaf of it names the text and what is wrong with it.
+            InferenceError: If onnxruntime fails.
+        """
+        listed = [texts] if isinstance(texts, str) else texts
+        encoded = self._loaded().encode(listed, self._request(role, task, overflow))
+        self._warn_of_truncation(int(encoded.truncated.sum()), overflow)
+        return encoded.single() if isinstance(texts, str) else encoded
+
+    def stream(
+        self,
+        texts: Iterable[str],
+        *,
+        role: Role,
+        task: str | None = None,
+        overflow: OverflowPolicy | None = None,
+    ) -> Iterator[Encoded]:
+        """Embeds an iterable of any length, lazily and in bounded memory.
+
+        If the iterable raises, what it gave before is embedded and yielded first, then the error goes on.
+
+        Args:
+            texts: The texts.
+            role: As for `encode`.
+            task: As for `encode`.
+            overflow: As for `encode`. Under `warn` there is one warning, at the end.
+
+        Yields:
+            Some hundred consecutive texts at a time.
+        """
+        first, truncated = 0, 0
+        try:
+            for chunk in chunks(texts):
+                encoded = self._loaded().encode(chunk, self._request(role, task, overflow, first_index=first))
+                first += len(chunk)
+                truncated += int(encoded.truncated.sum())
+                yield encoded
+        finally:
+            self._warn_of_truncation(truncated, overflow)
+
+    def stream_queries(self, texts: Iterable[str], *, task: str | None = None) -> Iterator[NDArray[np.float32]]:
+        """Yields the vector of each query, float32 [dimension]: `stream`, a text at a time."""
+        for encoded in self.stream(texts, role="query", task=task):
+            yield from encoded.vectors
+
+    def stream_documents(self, texts: Iterable[str]) -> Iterator[NDArray[np.float32]]:
+        """Yields the vector of each document, float32 [dimension]: `stream`, a text at a time."""
+        for encoded in self.stream(texts, role="document"):
+            yield from encoded.vectors
+
+    def tokenize(self, texts: Sequence[str], *, role: Role, task: str | None = None) -> list[NDArray[np.int64]]:
+        """Returns the token ids of each text before any cutting, template and special tokens included."""
+        return [text.ids for text in self._loaded().tokenize(texts, self._request(role, task))]
+
+    def count_tokens(self, texts: Texts, *, role: Role, task: str | None = None) -> NDArray[np.int64]:
+        """Counts tokens as `tokenize` gives them: int64 [n], or a scalar array for one str."""
+        listed = [texts] if isinstance(texts, str) else texts
+        counts = np.array([len(ids) for ids in self.tokenize(listed, role=role, task=task)], np.int64)
+        return np.asarray(counts[0]) if isinstance(texts, str) else counts
+
+    def close(self) -> None:
+        """Lets go of the model; a second call does nothing."""
+        self._engine = None
+
+    def _loaded(self) -> Engine:
+        if self._engine is None:
+            raise ClosedError
+        if os.getpid() != self._pid:
+            raise ForkedError(self._pid, os.getpid())
+        return self._engine
+
+    def _request(
+        self, role: Role, task: str | None = None, overflow: OverflowPolicy | None = None, *, first_index: int = 0
+    ) -> Request:
+        return Request(role, task, overflow or self._options.overflow, first_index)
+
+    def _warn_of_truncation(self, count: int, overflow: OverflowPolicy | None) -> None:
+        if count and (overflow or self._options.overflow) == "warn":
+            warnings.warn(TruncationWarning(count, self.max_tokens), stacklevel=3)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Embedder({str(self._path)!r}, precision={self._manifest.precision!r}, threads={self._threads})"
+
+    def __reduce__(self) -> tuple[Callable[..., Embedder], tuple[Path]]:
+        return partial(Embedder, **asdict(self._options)), (self._path.absolute(),)
