@@ -1,0 +1,55 @@
+"""What the exported graph is compared with: the same checkpoint, run by other code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.errors import MissingExtraError
+from e5_onnx.manifest import Pooling
+from e5_onnx_export.checkpoint.base import Checkpoint
+from e5_onnx_export.reference.numpy_forward import NumpyReference
+
+ReferenceChoice = Literal["auto", "torch", "numpy"]
+
+
+class Reference(Protocol):
+    """An encoder that is not the exported graph."""
+
+    @property
+    def name(self) -> str:
+        """What the manifest calls it: `torch` or `numpy`."""
+
+    def embed(self, token_ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Returns pooled, normalised vectors [texts, hidden] of token ids, special tokens included."""
+
+
+def open_reference(choice: ReferenceChoice, checkpoint: Checkpoint, pooling: Pooling) -> Reference:
+    """Opens the reference for a checkpoint.
+
+    Args:
+        choice: `torch` for transformers' model, `numpy` for the plain NumPy one, `auto` for torch where torch
+            and transformers can be imported, else numpy.
+        checkpoint: What is being exported.
+        pooling: How the token vectors become one.
+
+    Returns:
+        The reference. The NumPy one reads the weights anew in every call, one layer at a time.
+
+    Raises:
+        MissingExtraError: If torch is asked for and torch or transformers is not installed.
+        CheckpointError: If the checkpoint's tensors do not fit the model.
+    """
+    if choice != "numpy":
+        try:
+            # Here, not at the top: the exporter works without torch.
+            from e5_onnx_export.reference.torch_forward import TorchReference
+        except ImportError as error:
+            if choice == "torch":
+                raise MissingExtraError("reference", "torch") from error
+        else:
+            return TorchReference(checkpoint, pooling)
+    return NumpyReference(checkpoint.architecture, checkpoint.weights, pooling)
