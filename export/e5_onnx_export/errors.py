@@ -6,8 +6,11 @@ e5_onnx.E5Error
     │   ├── SourceNotFoundError        (FileNotFoundError)
     │   ├── HubError                   (OSError)
     │   ├── CheckpointError            (ValueError)    a file of it is missing, damaged or malformed
+    │   ├── RevisionError              (ValueError)    a revision of something that has none
     │   └── UnsupportedModelError      (ValueError)    not an encoder that this exporter can author
-    ├── RecipeError                    (ValueError)    recipe, pooling or prompts unknown or in conflict
+    ├── RecipeError                    (ValueError)    recipe, pooling or prompts are wrong or in conflict
+    │   ├── UnknownRecipeError                         nothing says which recipe: the caller must
+    │   └── UnknownPoolingError                        nothing says how it pools: the caller must
     ├── OutputExistsError              (FileExistsError)
     ├── DiskSpaceError                 (OSError)
     └── ParityError                    (ValueError)    the exported vectors are too far from the reference's
@@ -15,6 +18,7 @@ e5_onnx.E5Error
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from e5_onnx.errors import E5Error
@@ -51,6 +55,14 @@ class CheckpointError(SourceError, ValueError):
         super().__init__(f"{file}: {reason}")
 
 
+class RevisionError(SourceError, ValueError):
+    def __init__(self, source: str, what: str) -> None:
+        self.source, self.what = source, what
+        super().__init__(
+            f"{source} is {what}, which has no revisions: leave --revision out"
+        )
+
+
 class UnsupportedModelError(SourceError, ValueError):
     def __init__(self, source: str, found: str) -> None:
         self.source, self.found = source, found
@@ -66,10 +78,26 @@ class RecipeError(ExportError, ValueError):
         super().__init__(reason)
 
 
+class UnknownRecipeError(RecipeError):
+    def __init__(self, source: str, choices: Sequence[str]) -> None:
+        self.source, self.choices = source, tuple(choices)
+        rows = "".join(f"\n  {choice}" for choice in choices)
+        super().__init__(f"{source} is not a known model, so its recipe must be given; one of{rows}")
+
+
+class UnknownPoolingError(RecipeError):
+    def __init__(self, source: str, choices: Sequence[str]) -> None:
+        self.source, self.choices = source, tuple(choices)
+        super().__init__(
+            f"{source} has no modules.json with a Pooling module, so its pooling must be given: "
+            f"--pooling {'|'.join(choices)}"
+        )
+
+
 class OutputExistsError(ExportError, FileExistsError):
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        super().__init__(f"{path} exists: choose another folder, or replace it with --force")
+    def __init__(self, path: Path, reason: str = "replace it with --force, or choose another folder") -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} exists: {reason}")
 
     __str__ = Exception.__str__
 

@@ -1,0 +1,72 @@
+"""What a checkpoint is to the rest of the exporter, wherever it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.manifest import Architecture, Source
+
+Floats = NDArray[np.float32]
+
+
+class Weights(Protocol):
+    """Named tensors that stay on disk until they are read."""
+
+    def names(self) -> Iterable[str]:
+        """Returns the tensors' names."""
+        ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns a tensor's shape without reading it; a linear's weight is [out, in]."""
+        ...
+
+    def read(self, name: str) -> Floats:
+        """Returns the whole tensor, a copy in float32."""
+        ...
+
+    def read_rows(self, name: str, start: int, stop: int) -> Floats:
+        """Returns rows `start` to `stop`, cut to the tensor's end, and reads only those from disk."""
+        ...
+
+
+class StoredWeights(Weights, Protocol):
+    """Weights under the names and in the number formats that a file has them in."""
+
+    @property
+    def label(self) -> str:
+        """The file's name, or that of the index of its shards, for messages."""
+        ...
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that hold the tensors, in the order of their names."""
+        ...
+
+    def dtype(self, name: str) -> str:
+        """Returns a tensor's number format in the words of safetensors: `F32`, `F16`, `BF16`, `I64`, ..."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that was found, understood and checked, with its weights still on disk.
+
+    Attributes:
+        source: Its name, revision, licence and the hash of its weights.
+        architecture: The encoder's shape; every tensor of `weights` was compared with it.
+        weights: The encoder's tensors, under the names they have in transformers' BertModel.
+        tokenizer: Its tokenizer.json.
+        folder: Where its other files are, or None for the demonstration model.
+    """
+
+    source: Source
+    architecture: Architecture
+    weights: Weights
+    tokenizer: Path
+    folder: Path | None

@@ -1,0 +1,108 @@
+"""pytorch_model.bin, a pickle: read by torch's weights-only loader or not at all."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+
+from e5_onnx.errors import MissingExtraError
+from e5_onnx_export.checkpoint.base import Floats
+from e5_onnx_export.checkpoint.files import check_plain_file
+from e5_onnx_export.errors import CheckpointError
+
+BIN_NAME: Final = "pytorch_model.bin"
+
+_FORMATS: Final = {"torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16"}
+
+
+class TorchWeights:
+    """The tensors of a pytorch_model.bin, mapped from the file where its format allows that."""
+
+    def __init__(self, path: Path, tensors: dict[str, Any]) -> None:
+        """Keeps torch's tensors, which are on the CPU."""
+        self._path = path
+        self._tensors = tensors
+
+    @property
+    def label(self) -> str:
+        """The file's name."""
+        return self._path.name
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self._path,)
+
+    def names(self) -> tuple[str, ...]:
+        """Returns the names as stored."""
+        return tuple(self._tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns a tensor's shape without reading it."""
+        return tuple(self._tensors[name].shape)
+
+    def dtype(self, name: str) -> str:
+        """Returns a tensor's number format: safetensors' word, or torch's own for those that are not read."""
+        dtype = str(self._tensors[name].dtype)
+        return _FORMATS.get(dtype, dtype)
+
+    def read(self, name: str) -> Floats:
+        """Returns the whole tensor, a copy in float32."""
+        return _to_numpy(self._tensors[name])
+
+    def read_rows(self, name: str, start: int, stop: int) -> Floats:
+        """Returns rows `start` to `stop`, cut to the tensor's end."""
+        return _to_numpy(self._tensors[name][start:stop])
+
+
+def _to_numpy(tensor: Any) -> Floats:  # noqa: ANN401 - torch is not a dependency
+    return np.array(tensor.detach().float().numpy())
+
+
+def open_bin(path: Path) -> TorchWeights:
+    """Opens a pytorch_model.bin.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its tensors.
+
+    Raises:
+        MissingExtraError: If torch is not installed.
+        CheckpointError: If torch finds anything in it but tensors, or cannot read it.
+    """
+    check_plain_file(path)
+    torch = _import_torch()
+    try:
+        state = _load(torch, path)
+    # The loader's own errors have no common type: UnpicklingError, RuntimeError, EOFError, KeyError, ...
+    except Exception as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            path.name,
+            f"is refused by torch's weights-only loader ({first_line:.200}): use a safetensors copy",
+        ) from error
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
+    ):
+        raise CheckpointError(path.name, "is not a table of tensors")
+    return TorchWeights(path, state)
+
+
+def _import_torch() -> ModuleType:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("reference", "torch") from error
+    module: ModuleType = torch
+    return module
+
+
+def _load(torch: Any, path: Path) -> Any:  # noqa: ANN401
+    # Only torch's zip format, the rule since torch 1.6, can be mapped.
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))

@@ -1,0 +1,150 @@
+"""A model on the Hugging Face hub, downloaded into the hub's own cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx_export.checkpoint.base import Checkpoint
+from e5_onnx_export.checkpoint.bin import BIN_NAME
+from e5_onnx_export.checkpoint.local import CONFIG_NAME, open_folder
+from e5_onnx_export.checkpoint.weights import INDEX_NAME, SINGLE_NAME
+from e5_onnx_export.errors import HubError, SourceError, SourceNotFoundError
+
+# No code, no other framework's weights, no ONNX files.
+_FILES: Final = (
+    CONFIG_NAME,
+    TOKENIZER_NAME,
+    SINGLE_NAME,
+    INDEX_NAME,
+    "model-?????-of-?????.safetensors",
+    "modules.json",
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "README.md",
+)
+_LOG_IN: Final = "log in with `hf auth login` or set HF_TOKEN"
+
+
+def open_hub_model(model: str, *, revision: str | None = None) -> Checkpoint:
+    """Downloads what is needed of a model, or takes it from the hub's cache, and opens it.
+
+    Interrupted downloads are resumed. HF_HUB_OFFLINE, HF_HOME, HF_ENDPOINT and HF_TOKEN are honoured.
+
+    Args:
+        model: `organisation/model`.
+        revision: A branch, tag or commit; None for the main branch.
+
+    Returns:
+        The checkpoint; its revision is the commit.
+
+    Raises:
+        SourceNotFoundError: If the hub has no such model or revision.
+        HubError: If it cannot be downloaded and is not in the cache.
+        SourceError: Whatever `open_folder` raises.
+    """
+    folder = _download(model, revision, _FILES)
+    if not (folder / SINGLE_NAME).exists() and not (folder / INDEX_NAME).exists():
+        # By commit: the branch may have moved on since.
+        folder = _download(model, folder.name, (BIN_NAME,))
+    _refuse_incomplete_cache(model, folder)
+    return open_folder(folder, name=model, revision=folder.name)
+
+
+def _download(model: str, revision: str | None, files: tuple[str, ...]) -> Path:
+    try:
+        return Path(
+            snapshot_download(model, revision=revision, allow_patterns=list(files), library_name="e5-onnx")
+        )
+    # The one seam: the hub's errors, those of its HTTP library (requests or httpx) and of the disk.
+    except Exception as error:
+        raise _explain(error, model, revision) from error
+
+
+def _refuse_incomplete_cache(model: str, folder: Path) -> None:
+    # Offline, the hub's library returns whatever part of the model it has.
+    weights = (SINGLE_NAME, INDEX_NAME, BIN_NAME)
+    missing = [name for name in (CONFIG_NAME, TOKENIZER_NAME) if not (folder / name).exists()]
+    if not any((folder / name).exists() for name in weights):
+        missing.append(SINGLE_NAME)
+    if missing and constants.HF_HUB_OFFLINE:
+        raise HubError(
+            model,
+            f"the cached copy has no {missing[0]} and HF_HUB_OFFLINE is set: unset it to download the rest",
+        )
+
+
+def _explain(error: Exception, model: str, revision: str | None) -> SourceError:
+    for kind, explain in _EXPLANATIONS:
+        if isinstance(error, kind):
+            return explain(error, model, revision)
+    return HubError(
+        model,
+        f"{_first_line(error)}; what has arrived is kept, so the same command goes on where this one stopped",
+    )
+
+
+def _not_in_cache(error: Exception, model: str, revision: str | None) -> SourceError:
+    what = "it is not in the cache" if revision is None else f"revision {revision!r} is not in the cache"
+    if constants.HF_HUB_OFFLINE:
+        reason = f"{what} and HF_HUB_OFFLINE is set: unset it to download the model once"
+    else:
+        cause = _first_line(error.__cause__ or error)
+        reason = f"{what} and the hub cannot be reached ({cause}): check the connection and proxy"
+    return HubError(model, f"{reason}; there is no folder of this name here either")
+
+
+def _gated(error: Exception, model: str, revision: str | None) -> SourceError:
+    return HubError(model, f"its owners ask for consent: accept their terms on its page, then {_LOG_IN}")
+
+
+def _no_such_revision(error: Exception, model: str, revision: str | None) -> SourceError:
+    return SourceNotFoundError(model, f"the hub has this model, but no revision {revision!r}")
+
+
+def _no_such_model(error: Exception, model: str, revision: str | None) -> SourceError:
+    return SourceNotFoundError(
+        model, f"there is no such folder here, and no such model on the hub; if it is private, {_LOG_IN}"
+    )
+
+
+def _not_an_id(error: Exception, model: str, revision: str | None) -> SourceError:
+    return SourceNotFoundError(
+        model, f"there is no such folder here, and it is not a model's id on the hub ({_first_line(error)})"
+    )
+
+
+def _refused(error: Exception, model: str, revision: str | None) -> SourceError:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    remedy = _LOG_IN if status in (401, 403) else "try again later"
+    return HubError(model, f"the hub answered with status {status}: {remedy}")
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]:.200}"
+
+
+# Derived classes before their bases.
+_EXPLANATIONS: Final[
+    tuple[tuple[type[Exception], Callable[[Exception, str, str | None], SourceError]], ...]
+] = (
+    (LocalEntryNotFoundError, _not_in_cache),
+    (GatedRepoError, _gated),
+    (RevisionNotFoundError, _no_such_revision),
+    (RepositoryNotFoundError, _no_such_model),
+    (HFValidationError, _not_an_id),
+    (HfHubHTTPError, _refused),
+)
