@@ -123,7 +123,8 @@ def _build(source: str, architecture: Architecture, weights: Weights) -> Any:  #
     try:
         model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
-        raise CheckpointError(source, f"its tensors do not fit transformers' model: {error}") from error
+        reason = " ".join(str(error).split())
+        raise CheckpointError(source, f"its tensors do not fit transformers' model: {reason}") from error
     return model.eval()
 
 
