@@ -58,9 +58,7 @@ class CheckpointError(SourceError, ValueError):
 class RevisionError(SourceError, ValueError):
     def __init__(self, source: str, what: str) -> None:
         self.source, self.what = source, what
-        super().__init__(
-            f"{source} is {what}, which has no revisions: leave --revision out"
-        )
+        super().__init__(f"{source} is {what}, which has no revisions: leave --revision out")
 
 
 class UnsupportedModelError(SourceError, ValueError):

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.tokenization import TokenizedText
+from e5_onnx.tokenization import TokenizedText, room
 
 # An eighth of a window is seen twice: a sentence cut by one window stands whole in the next.
 _OVERLAP: Final = 8
@@ -17,13 +17,16 @@ def split_windows(text: TokenizedText, limit: int) -> list[NDArray[np.int64]]:
     """Cuts the body of a text into windows, each with the whole template around it.
 
     Args:
-        text: The text; its template leaves room for at least one token.
+        text: The text.
         limit: Tokens that the model takes.
 
     Returns:
         Token ids of each window; together they hold every token of the body.
+
+    Raises:
+        TemplateTooLongError: If the template leaves no room for a single token.
     """
-    size = limit - len(text.head) - len(text.tail)
+    size = room(text, limit)
     stride = size - size // _OVERLAP
     starts = range(0, max(1, len(text.body) - (size - stride)), stride)
     return [np.concatenate([text.head, text.body[start : start + size], text.tail]) for start in starts]

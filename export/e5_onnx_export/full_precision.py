@@ -1,0 +1,50 @@
+"""fp32: the checkpoint's own numbers, compared with another implementation of the same model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e5_onnx.manifest import Parity
+from e5_onnx.tokenization import TextTokenizer
+from e5_onnx_export.authored import Authored
+from e5_onnx_export.golden import FP32_TOLERANCE
+from e5_onnx_export.graph.encoder import Encoder, float_formats
+from e5_onnx_export.graph.tensors import EncoderTensors
+from e5_onnx_export.job import Job
+from e5_onnx_export.parity import gate_fp32, measure
+from e5_onnx_export.reference import open_reference
+from e5_onnx_export.samples import run_graph, tokenize_samples
+from e5_onnx_export.texts import parity_texts
+
+
+def author_fp32(job: Job, folder: Path, tokenizer: TextTokenizer) -> Authored:
+    """Writes the fp32 graph and holds it to 1e-5 of the reference.
+
+    Raises:
+        ParityError: If it is further away.
+    """
+    shape = job.checkpoint.architecture
+    job.progress.step("writing the fp32 graph")
+    Encoder(
+        shape, EncoderTensors(job.checkpoint.weights), job.choice.pooling, float_formats(shape)
+    ).author(folder, job.progress)
+    return Authored(check_against_reference(job, folder, tokenizer), FP32_TOLERANCE)
+
+
+def check_against_reference(job: Job, folder: Path, tokenizer: TextTokenizer) -> Parity:
+    """Compares a folder's fp32 graph with the reference that the request names.
+
+    Returns:
+        What was measured; not `checked` where the request says `none`.
+
+    Raises:
+        ParityError: If it is out of bounds.
+    """
+    if job.request.reference == "none":
+        return Parity(checked=False, reference="none")
+    samples = tokenize_samples(parity_texts(), tokenizer, job.choice)
+    reference = open_reference(job.request.reference, job.checkpoint, job.choice.pooling)
+    job.progress.step(f"comparing {len(samples.ids)} texts with {reference.name}")
+    parity = measure(reference.embed(samples.ids), run_graph(folder, samples.ids), reference.name)
+    gate_fp32(parity)
+    return parity

@@ -1,0 +1,27 @@
+"""What every step of an export needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from e5_onnx_export.checkpoint import Checkpoint
+from e5_onnx_export.progress import Progress
+from e5_onnx_export.recipe_detection import EncodingChoice
+from e5_onnx_export.request import ExportRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One export.
+
+    Attributes:
+        request: What was asked for.
+        checkpoint: What is exported.
+        choice: Recipe, pooling and length.
+        progress: Where steps are reported.
+    """
+
+    request: ExportRequest
+    checkpoint: Checkpoint
+    choice: EncodingChoice
+    progress: Progress

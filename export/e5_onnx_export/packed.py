@@ -1,0 +1,52 @@
+"""A model folder with the packed graph: authored, compared, described, and tried as a user would."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from e5_onnx.manifest import GOLDEN_NAME, MANIFEST_NAME, TOKENIZER_NAME, Parity, Precision
+from e5_onnx.tokenization import load_tokenizer
+from e5_onnx.verify import verify_folder
+from e5_onnx_export import golden
+from e5_onnx_export.authored import Authored, AuthorPrecision
+from e5_onnx_export.card import model_card
+from e5_onnx_export.full_precision import author_fp32
+from e5_onnx_export.job import Job
+from e5_onnx_export.lean_proof import prove_lean
+from e5_onnx_export.manifest_writer import describe
+from e5_onnx_export.samples import Samples, run_graph, tokenize_samples
+from e5_onnx_export.texts import golden_texts
+
+CARD_NAME: Final = "README.md"
+
+_AUTHORS: Final[dict[Precision, AuthorPrecision]] = {"fp32": author_fp32}
+
+
+def write_packed(job: Job, folder: Path) -> Parity:
+    """Fills an empty folder and returns its parity.
+
+    Raises:
+        ParityError: If its vectors are too far from the reference's.
+    """
+    shutil.copyfile(job.checkpoint.tokenizer, folder / TOKENIZER_NAME)
+    tokenizer = load_tokenizer(folder)
+    authored = _AUTHORS[job.request.precision](job, folder, tokenizer)
+    _write_golden(folder, tokenize_samples(golden_texts(), tokenizer, job.choice), authored)
+    job.progress.step("proving the lean tokenizer")
+    lean = prove_lean(folder, job.choice)
+    job.progress.step("hashing and verifying")
+    manifest = describe(job, folder, authored, lean)
+    # Written last: a folder without it is not a model folder, whatever else is there.
+    (folder / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
+    (folder / CARD_NAME).write_text(model_card(manifest), "utf-8")
+    verify_folder(folder)
+    return authored.parity
+
+
+def _write_golden(folder: Path, samples: Samples, authored: Authored) -> None:
+    vectors = run_graph(folder, samples.ids)
+    golden.write(
+        folder / GOLDEN_NAME, samples.texts, samples.ids, vectors=vectors, tolerance=authored.tolerance
+    )

@@ -1,0 +1,62 @@
+"""An export, in the order in which things happen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from e5_onnx.manifest import Parity
+from e5_onnx_export.checkpoint import open_checkpoint
+from e5_onnx_export.job import Job
+from e5_onnx_export.package import atomic_folder, check_target, require_space
+from e5_onnx_export.packed import write_packed
+from e5_onnx_export.progress import Progress, QuietProgress
+from e5_onnx_export.recipe_detection import detect
+from e5_onnx_export.request import ExportReport, ExportRequest, GraphKind
+from e5_onnx_export.resources import disk_need, peak_rss_mb
+from e5_onnx_export.standard import write_standard
+
+
+_WRITERS: Final[dict[GraphKind, Callable[[Job, Path], Parity]]] = {
+    "packed": write_packed,
+    "standard": write_standard,
+}
+
+
+def export(request: ExportRequest, progress: Progress | None = None) -> ExportReport:
+    """Turns a checkpoint into a model folder, or leaves nothing.
+
+    Args:
+        request: What is asked for.
+        progress: Where steps are reported; None for nowhere.
+
+    Returns:
+        What was made.
+
+    Raises:
+        ExportError: A leaf of it; then nothing stands at `request.out` that did not stand there before.
+        MissingExtraError: If an optional package is needed and not installed.
+    """
+    started = time.monotonic()
+    progress = progress or QuietProgress()
+    check_target(request.out, force=request.force)
+    progress.step(f"reading {request.source}")
+    checkpoint = open_checkpoint(request.source, revision=request.revision)
+    choice = detect(checkpoint, request.recipe)
+    for note in choice.notes:
+        progress.step(f"note: {note}")
+    require_space(request.out, disk_need(checkpoint, request))
+    job = Job(request, checkpoint, choice, progress)
+    with atomic_folder(request.out, force=request.force) as folder:
+        parity = _WRITERS[request.graph](job, folder)
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return ExportReport(
+        folder=str(request.out),
+        precision=request.precision,
+        bytes=size,
+        seconds=round(time.monotonic() - started, 2),
+        peak_rss_mb=round(peak_rss_mb(), 1),
+        parity=parity,
+    )

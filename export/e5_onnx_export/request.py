@@ -1,0 +1,59 @@
+"""What an export is asked to do, and what it reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from e5_onnx.manifest import Parity, Precision
+from e5_onnx_export.recipe_detection import RecipeRequest
+
+GraphKind = Literal["packed", "standard"]
+ReferenceOption = Literal["auto", "torch", "numpy", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What is asked for.
+
+    Attributes:
+        source: A hub id, a local folder, or `demo`.
+        out: The folder to make.
+        revision: Of a hub id.
+        precision: How the weights are stored.
+        graph: `packed` for Embedder, `standard` for other tools.
+        recipe: What the caller says about templates and pooling.
+        reference: What fp32 vectors are compared with.
+        force: Whether a model folder at `out` is replaced.
+    """
+
+    source: str
+    out: Path
+    revision: str | None = None
+    precision: Precision = "fp32"
+    graph: GraphKind = "packed"
+    recipe: RecipeRequest = field(default_factory=RecipeRequest)
+    reference: ReferenceOption = "auto"
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExportReport:
+    """What was done; `e5-export --json` prints these names.
+
+    Attributes:
+        folder: The folder.
+        precision: Of the weights.
+        bytes: Of all files.
+        seconds: From start to end.
+        peak_rss_mb: Largest resident memory, in 10^6 bytes, mapped files included.
+        parity: Distance from the reference.
+    """
+
+    folder: str
+    precision: Precision
+    bytes: int
+    seconds: float
+    peak_rss_mb: float
+    parity: Parity

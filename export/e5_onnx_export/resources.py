@@ -1,0 +1,49 @@
+"""What an export takes: bytes on disk before it, memory after it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from e5_onnx.manifest import Architecture, Precision
+from e5_onnx_export.checkpoint import Checkpoint
+from e5_onnx_export.request import ExportRequest
+
+# Bytes of a stored word-table or linear weight, its scales included.
+_TABLE_BYTES: Final[dict[Precision, float]] = {"fp32": 4, "int8": 1.01, "int4": 1.01, "int8-stock": 4}
+_LINEAR_BYTES: Final[dict[Precision, float]] = {"fp32": 4, "int8": 1.01, "int4": 0.63, "int8-stock": 1.01}
+_GRAPH_BYTES: Final = 4_000_000
+
+
+def disk_need(checkpoint: Checkpoint, request: ExportRequest) -> int:
+    """Estimates the bytes an export needs on OUT's disk at its fullest, some per cent too high."""
+    need = model_bytes(checkpoint, request.precision)
+    # Other precisions are made from the fp32 graph, and the standard one from an fp32 copy of the checkpoint.
+    made_from_fp32 = request.precision != "fp32" or request.graph == "standard"
+    return need + (model_bytes(checkpoint, "fp32") if made_from_fp32 else 0)
+
+
+def model_bytes(checkpoint: Checkpoint, precision: Precision) -> int:
+    """Estimates the size of a model folder, in bytes, some per cent too high."""
+    shape = checkpoint.architecture
+    tokenizer = checkpoint.tokenizer.stat().st_size
+    table = shape.vocabulary * shape.hidden * _TABLE_BYTES[precision]
+    linears = linear_parameters(shape) * _LINEAR_BYTES[precision]
+    small = (shape.positions + 20 * shape.layers) * shape.hidden * 4
+    # Twice the tokenizer: the lean one may come beside it.
+    return int(table + linears + small + 2.5 * tokenizer + _GRAPH_BYTES)
+
+
+def linear_parameters(shape: Architecture) -> int:
+    """Counts the weights of all linears."""
+    return shape.layers * shape.hidden * (4 * shape.hidden + 2 * shape.intermediate)
+
+
+def peak_rss_mb() -> float:
+    """Returns this process's largest resident memory so far in 10^6 bytes, or 0 where it cannot be known."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak) / 1e6 if sys.platform == "darwin" else float(peak) * 1024 / 1e6

@@ -1,0 +1,50 @@
+"""Sample texts as the model will see them, and a graph run over them as the runtime does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.batching import pad
+from e5_onnx.session import Session
+from e5_onnx.threads import choose_threads
+from e5_onnx.tokenization import TextTokenizer, truncate
+from e5_onnx_export.parity import parity_batches
+from e5_onnx_export.recipe_detection import EncodingChoice
+from e5_onnx_export.texts import SampleText
+
+Floats = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Texts with their token ids: in the recipe's templates, cut to what the model takes."""
+
+    texts: Sequence[SampleText]
+    ids: Sequence[Ids]
+
+
+def tokenize_samples(
+    texts: Sequence[SampleText], tokenizer: TextTokenizer, choice: EncodingChoice
+) -> Samples:
+    """Turns sample texts into token ids."""
+    ids = []
+    for sample in texts:
+        template = choice.recipe.template(sample.role)
+        ids.append(truncate(tokenizer.tokenize(sample.text, template), choice.max_tokens))
+    return Samples(texts, ids)
+
+
+def run_graph(folder: Path, ids: Sequence[Ids]) -> Floats:
+    """Embeds token ids with the graph in `folder`, in ragged batches.
+
+    Returns:
+        float32 [texts, dimension].
+    """
+    session = Session(folder, choose_threads(None).count)
+    return parity_batches(lambda batch: session.run(*pad(batch)), ids)
