@@ -1,0 +1,182 @@
+"""Texts to token ids, exactly as transformers makes them, and cutting them without touching the template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.errors import (
+    LoneSurrogateError,
+    MissingExtraError,
+    ModelLoadError,
+    OptionError,
+    TemplateTooLongError,
+    TextTypeError,
+)
+from e5_onnx.manifest import TOKENIZER_NAME, Manifest
+from e5_onnx.recipes import Template
+
+OverflowPolicy = Literal["warn", "error", "truncate", "window"]
+TokenizerChoice = Literal["auto", "tokenizers", "tokie"]
+
+# Not str.rstrip()'s own set: it has control characters that are tokens in some vocabularies.
+WHITE_SPACE: Final = " \t\r\n"
+
+_CHOICES: Final[tuple[TokenizerChoice, ...]] = get_args(TokenizerChoice)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """A text's token ids, int64, in three parts.
+
+    Attributes:
+        head: The opening special token and the template before the text.
+        body: The text's own tokens. White space between the template and the text is the text's: most
+            tokenizers join it with the word after it.
+        tail: The template after the text and the closing special token.
+    """
+
+    head: NDArray[np.int64]
+    body: NDArray[np.int64]
+    tail: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.body) + len(self.tail)
+
+    @property
+    def ids(self) -> NDArray[np.int64]:
+        """All of them, int64 [tokens]."""
+        return np.concatenate((self.head, self.body, self.tail))
+
+
+class TextTokenizer(Protocol):
+    """A tokenizer with its special tokens, from one library or another."""
+
+    @property
+    def name(self) -> str:
+        """The library."""
+
+    def tokenize(self, text: str, template: Template) -> TokenizedText:
+        """Returns the token ids of a text in its template, of whatever length."""
+
+
+@contextmanager
+def translated_errors(file: str) -> Iterator[None]:
+    """Turns whatever a tokenizer library raises into one error that names its file.
+
+    Args:
+        file: The file's name.
+
+    Raises:
+        ModelLoadError: Instead of the library's error.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # A Rust panic arrives as PanicException, which is not an Exception and belongs to no module.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ModelLoadError(file, f"{error}; copy the folder again or export it again") from error
+
+
+def load_tokenizer(folder: Path) -> TextTokenizer:
+    """Opens a folder's tokenizer.json, whether or not the folder has a manifest yet.
+
+    Raises:
+        ModelLoadError: If it cannot be read as a tokenizer.
+    """
+    # Each library is imported where it is used only: `tokenizers` alone takes 4 MB.
+    from e5_onnx.full_tokenizer import FullTokenizer
+
+    return FullTokenizer(folder / TOKENIZER_NAME)
+
+
+def open_tokenizer(folder: Path, manifest: Manifest, choice: TokenizerChoice) -> TextTokenizer:
+    """Opens the tokenizer of a model folder.
+
+    Args:
+        folder: The model folder.
+        manifest: Its manifest.
+        choice: `tokenizers`; or `tokie`; or `auto`: tokie where it is installed and was proved, at export and
+            in the very version that is installed, to give the same tokens.
+
+    Raises:
+        OptionError: For another choice.
+        ModelLoadError: If a file cannot be read, or tokie was chosen and the folder has no proof for it.
+        MissingExtraError: If tokie was chosen and is not installed.
+    """
+    if choice not in _CHOICES:
+        raise OptionError("tokenizer", choice, f"one of {', '.join(_CHOICES)}")
+    if choice == "tokenizers":
+        return load_tokenizer(folder)
+    from e5_onnx.lean_tokenizer import check_proof, open_lean
+
+    try:
+        check_proof(manifest)
+    except (MissingExtraError, ModelLoadError):
+        if choice == "tokie":
+            raise
+        return load_tokenizer(folder)
+    return open_lean(folder)
+
+
+def check_texts(texts: Sequence[str], *, first_index: int = 0) -> list[str]:
+    """Refuses what is not a text.
+
+    Empty and blank strings, NUL and control characters are texts like any other.
+
+    Args:
+        texts: What the caller passed; not one str.
+        first_index: The number of the first text, for messages.
+
+    Returns:
+        The texts.
+
+    Raises:
+        TextTypeError: If one is not a str.
+        LoneSurrogateError: If one is not valid Unicode.
+    """
+    for index, text in enumerate(texts, first_index):
+        if not isinstance(text, str):
+            raise TextTypeError(index, type(text))
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise LoneSurrogateError(index, error.start) from None
+    return list(texts)
+
+
+def truncate(text: TokenizedText, limit: int) -> NDArray[np.int64]:
+    """Cuts the end of a text's body so that it fits, never the template.
+
+    Without a template after the text this is what transformers does for `truncation=True, max_length=limit`.
+
+    Args:
+        text: The text.
+        limit: Tokens that the model takes.
+
+    Returns:
+        int64 [at most `limit`].
+
+    Raises:
+        TemplateTooLongError: If the template leaves no room for a single token, even of an empty text.
+    """
+    return np.concatenate((text.head, text.body[: room(text, limit)], text.tail))
+
+
+def room(text: TokenizedText, limit: int) -> int:
+    """Returns how many tokens of a text's body fit beside its template.
+
+    Raises:
+        TemplateTooLongError: If none does.
+    """
+    template = len(text.head) + len(text.tail)
+    if template >= limit:
+        raise TemplateTooLongError(template, limit)
+    return limit - template
