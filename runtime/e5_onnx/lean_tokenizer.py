@@ -176,6 +176,18 @@ def open_lean(folder: Path) -> LeanTokenizer:
     return LeanTokenizer(folder / LEAN_TOKENIZER_NAME, folder / TOKENIZER_NAME)
 
 
+def write_lean(folder: Path) -> None:
+    """Makes a folder's small tokenizer from its tokenizer.json; whether it is right is not checked here.
+
+    Raises:
+        ModelLoadError: If tokie does not understand the file.
+        MissingExtraError: If tokie is not installed.
+    """
+    library = _import_tokie()
+    with translated_errors(TOKENIZER_NAME):
+        library.from_json(str(folder / TOKENIZER_NAME)).save(str(folder / LEAN_TOKENIZER_NAME))
+
+
 def _import_tokie() -> type[Tokenizer]:
     try:
         from tokie import Tokenizer
