@@ -19,11 +19,13 @@ class Authored:
     Attributes:
         parity: Distance from the reference.
         tolerance: The largest difference of a component that another CPU may make.
+        weight_bits: Of quantised weights.
         extra: Further keys of the manifest.
     """
 
     parity: Parity
     tolerance: float
+    weight_bits: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

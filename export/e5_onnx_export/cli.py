@@ -18,8 +18,9 @@ from e5_onnx.recipes import RecipeName
 from e5_onnx_export.errors import RecipeError
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.progress import TerminalProgress
+from e5_onnx_export.quantize.rounding import WeightBits
 from e5_onnx_export.recipe_detection import RecipeRequest
-from e5_onnx_export.request import ExportReport, ExportRequest, GraphKind, ReferenceOption
+from e5_onnx_export.request import ExportReport, ExportRequest, GraphKind, QuantizationRequest, ReferenceOption
 
 _DONE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     recipe.add_argument("--query-template", metavar="T", help="with {text} once, and {task} if it takes one")
     recipe.add_argument("--document-template", metavar="T", help="with {text} once")
     recipe.add_argument("--pooling", choices=get_args(Pooling))
+    _add_quantization(parser.add_argument_group("quantised precisions"))
     parser.add_argument(
         "--reference",
         choices=get_args(ReferenceOption),
@@ -91,6 +93,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--force", action="store_true", help="replace a model folder that stands at OUT")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
+
+
+def _add_quantization(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--calibration", type=Path, metavar="FILE", help="texts to calibrate on, one a line")
+    group.add_argument(
+        "--min-cosine",
+        type=float,
+        metavar="X",
+        help="least mean cosine with fp32 (default 0.999 for int8); linears are kept in fp32 to reach it",
+    )
+    group.add_argument("--max-size", type=float, metavar="MB", help="largest folder allowed for that")
+    group.add_argument(
+        "--weight-bits", type=int, choices=get_args(WeightBits), default=8, help="7: exact on CPUs without VNNI"
+    )
 
 
 def _request(parsed: argparse.Namespace) -> ExportRequest:
@@ -107,6 +123,12 @@ def _request(parsed: argparse.Namespace) -> ExportRequest:
             pooling=parsed.pooling,
         ),
         reference=parsed.reference,
+        quantization=QuantizationRequest(
+            calibration=parsed.calibration,
+            min_cosine=parsed.min_cosine,
+            max_size_mb=parsed.max_size,
+            weight_bits=parsed.weight_bits,
+        ),
         force=parsed.force,
     )
 

@@ -11,6 +11,7 @@ e5_onnx.E5Error
     ├── RecipeError                    (ValueError)    recipe, pooling or prompts are wrong or in conflict
     │   ├── UnknownRecipeError                         nothing says which recipe: the caller must
     │   └── UnknownPoolingError                        nothing says how it pools: the caller must
+    ├── CalibrationError               (ValueError)    the file given with --calibration cannot be used
     ├── OutputExistsError              (FileExistsError)
     ├── DiskSpaceError                 (OSError)
     └── ParityError                    (ValueError)    the exported vectors are too far from the reference's
@@ -90,6 +91,12 @@ class UnknownPoolingError(RecipeError):
             f"{source} has no modules.json with a Pooling module, so its pooling must be given: "
             f"--pooling {'|'.join(choices)}"
         )
+
+
+class CalibrationError(ExportError, ValueError):
+    def __init__(self, file: Path, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(f"calibration file {file}: {reason}")
 
 
 class OutputExistsError(ExportError, FileExistsError):

@@ -34,6 +34,7 @@ def describe(job: Job, folder: Path, authored: Authored, lean: LeanTokenizer | N
         parity=authored.parity,
         tools={tool: version(tool) for tool in _TOOLS},
         lean_tokenizer=lean,
+        weight_bits=authored.weight_bits,
         extra=dict(authored.extra),
     )
 

@@ -13,6 +13,7 @@ from e5_onnx_export import golden
 from e5_onnx_export.authored import Authored, AuthorPrecision
 from e5_onnx_export.card import model_card
 from e5_onnx_export.full_precision import author_fp32
+from e5_onnx_export.int8_precision import author_int8
 from e5_onnx_export.job import Job
 from e5_onnx_export.lean_proof import prove_lean
 from e5_onnx_export.manifest_writer import describe
@@ -21,7 +22,7 @@ from e5_onnx_export.texts import golden_texts
 
 CARD_NAME: Final = "README.md"
 
-_AUTHORS: Final[dict[Precision, AuthorPrecision]] = {"fp32": author_fp32}
+_AUTHORS: Final[dict[Precision, AuthorPrecision]] = {"fp32": author_fp32, "int8": author_int8}
 
 
 def write_packed(job: Job, folder: Path) -> Parity:

@@ -101,6 +101,32 @@ def measure(reference: Floats, vectors: Floats, reference_name: str) -> Parity:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LanguageCosine:
+    """The mean cosine of one language's texts."""
+
+    language: str
+    texts: int
+    cosine_mean: float
+
+
+def worst_language(reference: Floats, vectors: Floats, languages: Sequence[str]) -> LanguageCosine:
+    """Returns the language whose mean cosine is the lowest.
+
+    Args:
+        reference: float32 [texts, dimension].
+        vectors: float32 [texts, dimension].
+        languages: Of each text.
+    """
+    cosines = _cosines(reference.astype(np.float64), vectors.astype(np.float64))
+    by_language = {
+        language: cosines[[name == language for name in languages]] for language in sorted(set(languages))
+    }
+    worst = min(by_language, key=lambda language: by_language[language].mean())
+    found = by_language[worst]
+    return LanguageCosine(worst, len(found), float(found.mean()))
+
+
 def gate_fp32(parity: Parity) -> None:
     """Lets an fp32 graph pass: max abs <= 1e-5 and cosine >= 0.999999 on every text.
 

@@ -7,10 +7,29 @@ from pathlib import Path
 from typing import Literal
 
 from e5_onnx.manifest import Parity, Precision
+from e5_onnx_export.quantize.rounding import WeightBits
 from e5_onnx_export.recipe_detection import RecipeRequest
 
 GraphKind = Literal["packed", "standard"]
 ReferenceOption = Literal["auto", "torch", "numpy", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizationRequest:
+    """What is asked of a quantised graph.
+
+    Attributes:
+        calibration: A text file, one text a line, instead of the texts that come with the exporter.
+        min_cosine: The least mean cosine with the fp32 graph, on texts that calibration has not seen; None for
+            the precision's default.
+        max_size_mb: The largest folder, in 10^6 bytes, that linears may be kept in fp32 for; None for no limit.
+        weight_bits: 8, or 7 for weights that are exact on CPUs without VNNI.
+    """
+
+    calibration: Path | None = None
+    min_cosine: float | None = None
+    max_size_mb: float | None = None
+    weight_bits: WeightBits = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +44,7 @@ class ExportRequest:
         graph: `packed` for Embedder, `standard` for other tools.
         recipe: What the caller says about templates and pooling.
         reference: What fp32 vectors are compared with.
+        quantization: What is asked of a quantised graph.
         force: Whether a model folder at `out` is replaced.
     """
 
@@ -35,6 +55,7 @@ class ExportRequest:
     graph: GraphKind = "packed"
     recipe: RecipeRequest = field(default_factory=RecipeRequest)
     reference: ReferenceOption = "auto"
+    quantization: QuantizationRequest = field(default_factory=QuantizationRequest)
     force: bool = False
 
 

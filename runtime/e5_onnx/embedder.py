@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.encoded import Encoded
 from e5_onnx.engine import Engine, Request
-from e5_onnx.errors import ClosedError, FingerprintError, ForkedError, OptionError, TruncationWarning
+from e5_onnx.errors import ClosedError, FingerprintError, ForkedError, TruncationWarning
+from e5_onnx.exact_int8 import ExactInt8, needs_exact_kernels
 from e5_onnx.folder import open_folder
 from e5_onnx.manifest import Manifest
-from e5_onnx.overflow import check_policy
+from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
 from e5_onnx.recipes import Role
 from e5_onnx.session import Session, require_onnxruntime
 from e5_onnx.streaming import chunks
@@ -27,19 +28,6 @@ from e5_onnx.threads import choose_threads
 from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice, open_tokenizer
 
 Texts = str | Sequence[str]
-
-# Cells of a batch's grid. Larger batches are not faster on a CPU and cost memory (perf/README.md).
-DEFAULT_TOKEN_BUDGET: Final = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    threads: int | None
-    token_budget: int
-    overflow: OverflowPolicy
-    verify: bool
-    fingerprint: str | None
-    tokenizer: TokenizerChoice
 
 
 class Embedder:
@@ -49,7 +37,7 @@ class Embedder:
     the child.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of the caller's
         self,
         folder: str | os.PathLike[str],
         *,
@@ -59,6 +47,7 @@ class Embedder:
         verify: bool = False,
         fingerprint: str | None = None,
         tokenizer: TokenizerChoice = "auto",
+        exact_int8: ExactInt8 = "auto",
     ) -> None:
         """Opens a folder.
 
@@ -73,31 +62,23 @@ class Embedder:
                 `verify`.
             tokenizer: `tokenizers`, the small `tokie`, or `auto`: tokie where it is installed and the folder
                 proves it equal.
+            exact_int8: Whether to use slower kernels that are exact on CPUs without VNNI; `auto` tries this
+                CPU and uses them where the others would give wrong vectors.
 
         Raises:
             FolderError: A leaf of it says what is wrong with the folder.
             OptionError: For a value out of range.
             MissingExtraError: If `tokie` is asked for and not installed.
         """
-        if type(token_budget) is not int or token_budget < 1:
-            raise OptionError("token_budget", token_budget, "a whole number of at least 1")
-        check_policy(overflow, "document")
+        self._options = Options(threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8)
         self._path = Path(folder)
-        self._options = _Options(threads, token_budget, overflow, verify, fingerprint, tokenizer)
         self._threads = choose_threads(threads).count
-        opened = open_folder(self._path)
-        self._manifest = opened.manifest
-        if fingerprint not in (None, self.fingerprint):
-            raise FingerprintError(str(fingerprint), self.fingerprint)
-        require_onnxruntime(opened.manifest.onnxruntime_min)
-        if verify or fingerprint is not None:
-            opened.check_everything()
-        else:
-            opened.check()
+        self._manifest = self._checked_manifest()
         self._pid = os.getpid()
-        self._tokenizer = open_tokenizer(self._path, opened.manifest, tokenizer)
-        session = Session(self._path, self._threads)
-        self._engine: Engine | None = Engine(opened.manifest, self._tokenizer, session, token_budget)
+        self._tokenizer = open_tokenizer(self._path, self._manifest, tokenizer)
+        exact = needs_exact_kernels(self._manifest, exact_int8)
+        session = Session(self._path, self._threads, exact_int8=exact)
+        self._engine: Engine | None = Engine(self._manifest, self._tokenizer, session, token_budget)
 
     @property
     def dimension(self) -> int:
@@ -224,6 +205,17 @@ class Embedder:
     def close(self) -> None:
         """Lets go of the model; a second call does nothing."""
         self._engine = None
+
+    def _checked_manifest(self) -> Manifest:
+        opened = open_folder(self._path)
+        if self._options.fingerprint not in (None, opened.manifest.fingerprint):
+            raise FingerprintError(str(self._options.fingerprint), opened.manifest.fingerprint)
+        require_onnxruntime(opened.manifest.onnxruntime_min)
+        if self._options.verify or self._options.fingerprint is not None:
+            opened.check_everything()
+        else:
+            opened.check()
+        return opened.manifest
 
     def _loaded(self) -> Engine:
         if self._engine is None:

@@ -110,6 +110,7 @@ class Manifest:
     tools: dict[str, str]
     baseline: bool = False
     lean_tokenizer: LeanTokenizer | None = None
+    weight_bits: int | None = None
     format_version: tuple[int, int] = FORMAT_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -138,8 +139,9 @@ class Manifest:
         """Returns the text of e5.json."""
         values = asdict(self)
         extra = values.pop("extra")
-        if values["lean_tokenizer"] is None:
-            del values["lean_tokenizer"]
+        for name in ("lean_tokenizer", "weight_bits"):
+            if values[name] is None:
+                del values[name]
         for entry in values["files"].values():
             if entry["sampled_sha256"] is None:
                 del entry["sampled_sha256"]

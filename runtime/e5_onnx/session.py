@@ -27,8 +27,13 @@ _CONFIG: Final = {
 class Session:
     """A loaded graph. Safe to call from many threads at once."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, *, exact_int8: bool = False) -> None:
         """Loads the graph.
+
+        Args:
+            folder: The model folder.
+            threads: At least 1.
+            exact_int8: Whether to trade speed for exact products on a CPU without VNNI (`exact_int8.py`).
 
         Raises:
             ModelLoadError: If onnxruntime refuses it.
@@ -40,7 +45,8 @@ class Session:
         # A memory plan is kept for every new shape, and texts bring a new shape with every batch
         # (onnxruntime#11118).
         options.enable_mem_pattern = False
-        for key, value in _CONFIG.items():
+        exact = {"session.x64quantprecision": "1"} if exact_int8 else {}
+        for key, value in {**_CONFIG, **exact}.items():
             options.add_session_config_entry(key, value)
         with map_load_errors():
             self._session = onnxruntime.InferenceSession(

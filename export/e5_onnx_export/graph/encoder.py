@@ -43,6 +43,7 @@ class Encoder:
     tensors: EncoderTensors
     pooling: Pooling
     formats: Formats
+    further_inputs: tuple[ir.Value, ...] = ()
 
     def author(self, folder: Path, progress: Progress) -> str:
         """Writes model.onnx and model.onnx.data into `folder` and returns the sha256 of the latter.
@@ -57,7 +58,7 @@ class Encoder:
             output.name = "sentence_embedding"
             output.type = ir.TensorType(ir.DataType.FLOAT)
             output.shape = ir.Shape(["batch", self.architecture.hidden])
-            graph.save(folder / GRAPH_NAME, [ids, mask], [output])
+            graph.save(folder / GRAPH_NAME, [ids, mask, *self.further_inputs], [output])
         return weight_file.sha256
 
     def _body(self, graph: GraphBuilder, ids: ir.Value, mask: ir.Value, *, progress: Progress) -> ir.Value:

@@ -1,0 +1,110 @@
+"""From a plan to a graph that is near enough to fp32, keeping linears in fp32 where it must."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Parity
+from e5_onnx_export.errors import ParityError
+from e5_onnx_export.graph.encoder import Encoder
+from e5_onnx_export.graph.tensors import EncoderTensors
+from e5_onnx_export.job import Job
+from e5_onnx_export.parity import measure
+from e5_onnx_export.quantize.plan import Plan
+from e5_onnx_export.quantize.sensitivity import Sensitivity, measure_sensitivity
+from e5_onnx_export.samples import Samples, run_graph
+
+_SENSITIVITY_TEXTS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A plan whose graph stands in its folder.
+
+    Attributes:
+        plan: What was written.
+        parity: Its distance from fp32 on held-out texts.
+        vectors: float32 [texts, dimension] of these.
+        order: The linears by sensitivity, if that had to be measured.
+    """
+
+    plan: Plan
+    parity: Parity
+    vectors: NDArray[np.float32]
+    order: Sequence[Sensitivity] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What an int8 graph must reach.
+
+    Attributes:
+        job: The export.
+        folder: Where the graph goes.
+        held_out: Texts that calibration has not seen.
+        truth: Their fp32 vectors, float32 [texts, dimension].
+        floor: The least mean cosine.
+    """
+
+    job: Job
+    folder: Path
+    held_out: Samples
+    truth: NDArray[np.float32]
+    floor: float
+
+    def fit(self, plan: Plan, calibration: Samples) -> Fitted:
+        """Writes the plan's graph; while it is too far from fp32, keeps the most sensitive linear left in fp32.
+
+        Raises:
+            ParityError: If the floor cannot be reached within the size allowed.
+        """
+        fitted = self._write(plan)
+        if self._is_met(fitted):
+            return fitted
+        self.job.progress.step(f"mean cosine {fitted.parity.cosine_mean:.6f} is below {self.floor}")
+        order = measure_sensitivity(self.job, plan, self.folder, calibration.ids[:: _stride(calibration)])
+        for sensitivity in order:
+            plan = plan.keep(sensitivity.linear)
+            fitted = self._write(plan)
+            self.job.progress.step(f"kept {sensitivity.linear} in fp32: {fitted.parity.cosine_mean:.6f}")
+            if self._size() > self._largest():
+                raise ParityError(self._report("--max-size is reached", fitted, order))
+            if self._is_met(fitted):
+                return Fitted(plan, fitted.parity, fitted.vectors, order)
+        raise ParityError(self._report("even with every linear in fp32", fitted, order))
+
+    def _write(self, plan: Plan) -> Fitted:
+        for name in (GRAPH_NAME, WEIGHTS_NAME):
+            (self.folder / name).unlink(missing_ok=True)
+        self.job.progress.step(f"writing the int8 graph, {len(plan.kept)} linears in fp32")
+        tensors = EncoderTensors(self.job.checkpoint.weights, plan.smoothings())
+        encoder = Encoder(self.job.checkpoint.architecture, tensors, self.job.choice.pooling, plan.formats())
+        encoder.author(self.folder, self.job.progress)
+        vectors = run_graph(self.folder, self.held_out.ids)
+        return Fitted(plan, measure(self.truth, vectors, "fp32"), vectors)
+
+    def _is_met(self, fitted: Fitted) -> bool:
+        return (fitted.parity.cosine_mean or 0.0) >= self.floor
+
+    def _size(self) -> float:
+        return sum(file.stat().st_size for file in self.folder.iterdir() if file.is_file()) / 1e6
+
+    def _largest(self) -> float:
+        return self.job.request.quantization.max_size_mb or float("inf")
+
+    def _report(self, why: str, fitted: Fitted, order: Sequence[Sensitivity]) -> str:
+        rows = "\n".join(f"  {str(entry.linear):<28}{entry.loss:.2e}" for entry in order[:10])
+        return (
+            f"the mean cosine with fp32 is {fitted.parity.cosine_mean:.6f}, asked for was {self.floor}; {why} "
+            f"({len(fitted.plan.kept)} linears kept, {self._size():.0f} MB)\n"
+            f"  {'most sensitive linears':<28}1 - mean cosine\n{rows}"
+        )
+
+
+def _stride(samples: Samples) -> int:
+    return max(1, len(samples.ids) // _SENSITIVITY_TEXTS)

@@ -1,0 +1,40 @@
+"""Whether a text's vector depends on its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.batching import pad
+from e5_onnx.session import Session
+from e5_onnx.threads import choose_threads
+from e5_onnx_export.parity import parity_batches
+
+_BATCH_SIZES = (2, 7, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariance:
+    """The largest difference that company makes.
+
+    Attributes:
+        max_abs: Of any component, between a text alone and the same text in ragged batches.
+        texts: How many were tried.
+    """
+
+    max_abs: float
+    texts: int
+
+
+def measure_invariance(folder: Path, ids: Sequence[NDArray[np.int64]]) -> Invariance:
+    """Embeds texts alone, and in ragged batches of several sizes."""
+    session = Session(folder, choose_threads(None).count)
+    alone = np.concatenate([session.run(*pad([row])) for row in ids])
+    together = [
+        parity_batches(lambda batch: session.run(*pad(batch)), ids, size=size, seed=size) for size in _BATCH_SIZES
+    ]
+    return Invariance(max(float(np.abs(vectors - alone).max()) for vectors in together), len(ids))

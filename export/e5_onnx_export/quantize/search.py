@@ -1,0 +1,98 @@
+"""How each linear's input is smoothed and rounded, chosen by the error that it leaves on sampled tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx_export.graph.int8 import GELU_RANGES, SYMMETRIC, ActivationRange
+from e5_onnx_export.graph.linear_id import LinearId
+from e5_onnx_export.graph.smoothing import Smoothing
+from e5_onnx_export.quantize.capture import InputSample
+from e5_onnx_export.quantize.rounding import WeightBits, round_columns
+
+Floats = NDArray[np.float32]
+
+# How much of the unevenness goes from the activations into the weights: 0 none, 1 all (arXiv 2211.10438, eq. 4).
+EXPONENTS: Final = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+_SMALLEST: Final = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is done to a linear's input.
+
+    Attributes:
+        activations: How a row becomes uint8.
+        exponent: Of the balance; None where nothing is smoothed.
+        smoothing: The channels' scale and shift, or None.
+    """
+
+    activations: ActivationRange
+    exponent: float | None = None
+    smoothing: Smoothing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The best treatment and the error it leaves, relative to the spread of the true product over tokens."""
+
+    treatment: Treatment
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A linear on which treatments are tried.
+
+    Attributes:
+        linear: Which one.
+        sample: Its inputs.
+        weight: float32 [K, N].
+        bits: Of the weights.
+    """
+
+    linear: LinearId
+    sample: InputSample
+    weight: Floats
+    bits: WeightBits
+
+    def choose(self) -> Choice:
+        """Tries every treatment and keeps the best."""
+        return min((Choice(each, self.error(each)) for each in self._treatments()), key=lambda c: c.error)
+
+    def error(self, treatment: Treatment) -> float:
+        """Root mean square error of the rounded product, relative to the spread of the true one over tokens."""
+        rows, weight, smoothing = self.sample.rows, self.weight, treatment.smoothing
+        truth = rows @ weight
+        if smoothing is not None:
+            truth -= smoothing.shift @ weight
+            rows, weight = smoothing.apply(rows), smoothing.weight(weight)
+        rounded = round_columns(weight, self.bits)
+        found = treatment.activations.round_trip(rows) @ (rounded.values * rounded.scales)
+        spread = np.square(truth - truth.mean(axis=0), dtype=np.float64).mean()
+        return float(np.sqrt(np.square(found - truth, dtype=np.float64).mean() / max(spread, 1e-30)))
+
+    def _treatments(self) -> Iterator[Treatment]:
+        if self.linear.kind == "ffn_out":
+            # GELU's output cannot be smoothed for nothing: no linear step before it could take the scale. As an
+            # extra multiplication it paid in two layers of twelve (docs/int8.md).
+            yield from map(Treatment, GELU_RANGES)
+            return
+        yield Treatment(SYMMETRIC)
+        for exponent in EXPONENTS:
+            yield Treatment(SYMMETRIC, exponent, self._smoothing(exponent))
+
+    def _smoothing(self, exponent: float) -> Smoothing:
+        lowest, highest = self.sample.lowest, self.sample.highest
+        # Half-way between the extremes. The mean leaves a smaller mean error and a larger one on rare tokens.
+        shift = (lowest + highest) / 2
+        reach = np.maximum((highest - lowest) / 2, _SMALLEST)
+        weights = np.maximum(np.abs(self.weight).max(axis=1), _SMALLEST)
+        scale = reach**exponent / weights ** (1 - exponent)
+        # Only the ratios between channels matter; around 1 the numbers stay far from overflow.
+        return Smoothing((scale / np.exp(np.log(scale).mean())).astype(np.float32), shift)

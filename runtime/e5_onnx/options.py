@@ -1,0 +1,36 @@
+"""How an Embedder is to be opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from e5_onnx.errors import OptionError
+from e5_onnx.exact_int8 import ExactInt8
+from e5_onnx.overflow import check_policy
+from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice
+
+# Cells of a batch's grid. Larger batches are not faster on a CPU and cost memory (perf/README.md).
+DEFAULT_TOKEN_BUDGET: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Embedder's keyword arguments, checked; `Embedder` documents them.
+
+    Raises:
+        OptionError: For a value out of range.
+    """
+
+    threads: int | None
+    token_budget: int
+    overflow: OverflowPolicy
+    verify: bool
+    fingerprint: str | None
+    tokenizer: TokenizerChoice
+    exact_int8: ExactInt8
+
+    def __post_init__(self) -> None:
+        if type(self.token_budget) is not int or self.token_budget < 1:
+            raise OptionError("token_budget", self.token_budget, "a whole number of at least 1")
+        check_policy(self.overflow, "document")
