@@ -38,11 +38,12 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
     if source == DEMO:
         _refuse_revision(source, revision, "the demonstration model")
         return open_demo()
-    folder = Path(source)
-    if folder.is_dir():
+    path = Path(source)
+    # Path("") is the working directory, but no text at all is no name for it.
+    if source and path.is_dir():
         _refuse_revision(source, revision, "a folder on this machine")
-        return open_folder(folder)
-    if folder.exists():
+        return open_folder(path)
+    if source and path.exists():
         raise SourceNotFoundError(source, "is a file: give the folder that holds config.json")
     if not _HUB_ID.fullmatch(source):
         raise SourceNotFoundError(

@@ -23,6 +23,9 @@ from e5_onnx_export.checkpoint.local import CONFIG_NAME, open_folder
 from e5_onnx_export.checkpoint.weights import INDEX_NAME, SINGLE_NAME
 from e5_onnx_export.errors import HubError, SourceError, SourceNotFoundError
 
+# Downloads by the Xet protocol begin a file again after an interruption (xet-core#358); plain HTTP goes on.
+constants.HF_HUB_DISABLE_XET = True
+
 # No code, no other framework's weights, no ONNX files.
 _FILES: Final = (
     CONFIG_NAME,
@@ -71,7 +74,7 @@ def _download(model: str, revision: str | None, files: tuple[str, ...]) -> Path:
         )
     # The one seam: the hub's errors, those of its HTTP library (requests or httpx) and of the disk.
     except Exception as error:
-        raise _explain(error, model, revision) from error
+        raise explain(error, model, revision) from error
 
 
 def _refuse_incomplete_cache(model: str, folder: Path) -> None:
@@ -87,7 +90,14 @@ def _refuse_incomplete_cache(model: str, folder: Path) -> None:
         )
 
 
-def _explain(error: Exception, model: str, revision: str | None) -> SourceError:
+def explain(error: Exception, model: str, revision: str | None) -> SourceError:
+    """Returns our error for one that the hub's library raised.
+
+    Args:
+        error: Any exception of the hub's library, of its HTTP library or of the disk.
+        model: The model that was asked for.
+        revision: The revision that was asked for.
+    """
     for kind, explain in _EXPLANATIONS:
         if isinstance(error, kind):
             return explain(error, model, revision)

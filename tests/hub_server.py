@@ -1,0 +1,150 @@
+"""A real HTTP server on this machine that speaks the part of the hub's protocol that a download needs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class Hub:
+    """One model.
+
+    Attributes:
+        model: Its id.
+        files: Its files.
+        stall: Bytes of a file after which nothing more comes until `released`, by name.
+        refusal: Status and error code that every file gets.
+        requests: What was asked: method, path, Range header.
+        endpoint: The server's address.
+    """
+
+    model: str
+    files: dict[str, bytes]
+    stall: dict[str, int] = field(default_factory=dict)
+    released: threading.Event = field(default_factory=threading.Event)
+    refusal: tuple[int, str] | None = None
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    endpoint: str = ""
+
+    def downloads(self, name: str) -> list[str | None]:
+        """The Range headers with which a file was fetched."""
+        return [span for method, path, span in self.requests if method == "GET" and path.endswith("/" + name)]
+
+    def fetched(self) -> set[str]:
+        prefix = f"/{self.model}/resolve/{COMMIT}/"
+        return {path.removeprefix(prefix) for method, path, _ in self.requests if path.startswith(prefix)}
+
+
+@contextmanager
+def serve(model: str, folder: Path) -> Iterator[Hub]:
+    """Serves a folder as a model whose main branch stands at COMMIT."""
+    files = {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()
+    }
+    hub = Hub(model, files)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (_Handler,), {"hub": hub}))
+    hub.endpoint = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.answer()
+
+    def do_HEAD(self):
+        self.answer()
+
+    def answer(self):
+        path = self.path.partition("?")[0]
+        self.hub.requests.append((self.command, path, self.headers.get("Range")))
+        if path == f"/api/models/{self.hub.model}/tree/{COMMIT}":
+            self.answer_tree()
+        elif path.startswith("/api/models/"):
+            self.answer_info(path.removeprefix("/api/models/"))
+        else:
+            self.answer_file(path.removeprefix(f"/{self.hub.model}/resolve/{COMMIT}/"))
+
+    def answer_tree(self):
+        self.send_json(
+            [
+                {"type": "file", "path": name, "size": len(content), "oid": sha256(content).hexdigest()}
+                for name, content in self.hub.files.items()
+            ]
+        )
+
+    def answer_info(self, what: str):
+        model, _, revision = what.partition("/revision/")
+        if model != self.hub.model:
+            self.refuse(404, "RepoNotFound")
+        elif revision not in ("main", COMMIT):
+            self.refuse(404, "RevisionNotFound")
+        else:
+            siblings = [{"rfilename": name} for name in self.hub.files]
+            self.send_json({"_id": "1", "id": model, "modelId": model, "sha": COMMIT, "siblings": siblings})
+
+    def answer_file(self, name: str):
+        if self.hub.refusal is not None:
+            self.refuse(*self.hub.refusal)
+        elif name not in self.hub.files:
+            self.refuse(404, "EntryNotFound")
+        else:
+            self.send_file(name, self.hub.files[name])
+
+    def send_file(self, name: str, content: bytes):
+        headers = {
+            "ETag": f'"{sha256(content).hexdigest()}"',
+            "X-Repo-Commit": COMMIT,
+            "Accept-Ranges": "bytes",
+            # An offer of the Xet protocol, which this server does not speak: it must not be taken.
+            "X-Xet-Hash": sha256(content).hexdigest(),
+            "X-Xet-Refresh-Route": f"{self.hub.endpoint}/xet",
+        }
+        span = self.headers.get("Range")
+        if span is None:
+            self.send(200, content, headers, stall=self.hub.stall.get(name))
+            return
+        start = int(span.removeprefix("bytes=").partition("-")[0])
+        headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        self.send(206, content[start:], headers)
+
+    def send_json(self, values: object):
+        self.send(200, json.dumps(values).encode(), {"Content-Type": "application/json"})
+
+    def refuse(self, status: int, code: str):
+        self.send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": code})
+
+    def send(self, status: int, body: bytes, headers: dict[str, str], stall: int | None = None):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        self.wfile.write(body[:stall])
+        if stall is not None:
+            self.close_connection = True
+            self.hub.released.wait()
+
+    def log_message(self, *args):
+        pass
