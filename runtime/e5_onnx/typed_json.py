@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -62,9 +63,11 @@ def _read(kind: Any, value: Any, path: str) -> Any:  # noqa: ANN401 - the type i
 def _read_scalar(kind: Any, value: Any, path: str) -> Any:  # noqa: ANN401
     accepted = (int, float) if kind is float else kind
     # bool is an int in Python, but `true` is not a dimension.
-    if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
-        raise ManifestError(path, f"is {value!r:.80}, not {kind.__name__}")
-    return kind(value)
+    if isinstance(value, accepted) and (kind is bool or not isinstance(value, bool)):
+        # An integer of 400 digits is valid JSON and no float.
+        with suppress(OverflowError):
+            return kind(value)
+    raise ManifestError(path, f"is {value!r:.80}, not {kind.__name__}")
 
 
 def _one_of(choices: tuple[Any, ...], value: object, path: str) -> object:
@@ -83,5 +86,6 @@ def _read_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...
     if not isinstance(value, list) or len(value) != len(kinds):
         raise ManifestError(path, f"is {value!r:.80}, not a list of {len(kinds)}")
     return tuple(
-        _read(kind, item, f"{path}.{index}") for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        _read(kind, item, f"{path}.{index}")
+        for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
     )
