@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from e5_onnx.errors import ManifestError
 
@@ -49,12 +49,8 @@ def _read(kind: Any, value: Any, path: str) -> Any:  # noqa: ANN401 - the type i
         return value
     if origin in (types.UnionType, Union):
         return None if value is None else _read(get_args(kind)[0], value, path)
-    if origin is Literal:
-        return _one_of(get_args(kind), value, path)
-    if origin is dict:
-        return _read_dict(get_args(kind)[1], value, path)
-    if origin is tuple:
-        return _read_tuple(get_args(kind), value, path)
+    if origin in _READERS:
+        return _READERS[origin](get_args(kind), value, path)
     if is_dataclass(kind):
         return read_dataclass(kind, value, path)  # type: ignore[arg-type]  # is_dataclass admits instances
     return _read_scalar(kind, value, path)
@@ -76,10 +72,10 @@ def _one_of(choices: tuple[Any, ...], value: object, path: str) -> object:
     return value
 
 
-def _read_dict(kind: Any, value: Any, path: str) -> dict[str, Any]:  # noqa: ANN401
+def _read_dict(kinds: tuple[Any, ...], value: Any, path: str) -> dict[str, Any]:  # noqa: ANN401
     if not isinstance(value, dict):
         raise ManifestError(path, f"is {value!r:.80}, not an object")
-    return {key: _read(kind, item, f"{path}.{key}") for key, item in value.items()}
+    return {key: _read(kinds[1], item, f"{path}.{key}") for key, item in value.items()}
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:  # noqa: ANN401
@@ -89,3 +85,10 @@ def _read_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...
         _read(kind, item, f"{path}.{index}")
         for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
     )
+
+
+_READERS: Final[dict[Any, Callable[[tuple[Any, ...], Any, str], Any]]] = {
+    Literal: _one_of,
+    dict: _read_dict,
+    tuple: _read_tuple,
+}
