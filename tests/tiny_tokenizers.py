@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import string
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def write_tiny_tokenizer(path: Path) -> Path:
         [AddedToken(name, normalized=False) for name in ("<s>", "<pad>", "</s>", "<unk>", "<mask>")]
     )
     return _save(tokenizer, path)
+
+
+def write_plain_tiny_tokenizer(path: Path) -> Path:
+    """Writes the same without its normaliser, which is not among those that tokie knows."""
+    content = json.loads(write_tiny_tokenizer(path).read_text("utf-8"))
+    content["normalizer"] = None
+    path.write_text(json.dumps(content), "utf-8")
+    return path
 
 
 def write_tiny_bert_tokenizer(path: Path) -> Path:

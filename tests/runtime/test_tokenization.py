@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -299,13 +300,18 @@ print(after - before, threads() - after)
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_tokenising_starts_no_threads(tmp_path: Path) -> None:
     path = write_tiny_tokenizer(tmp_path / TOKENIZER_NAME)
-    # The library's own variable for a pool of two, so that the batch below has one on a single core as well.
+    # A pool of two, so that the batch has one on a single core as well.
     result = subprocess.run(
         [sys.executable, "-c", _COUNT_THREADS, str(path)],
         capture_output=True,
         text=True,
         check=True,
-        env={"PYTHONPATH": ":".join(sys.path), "RAYON_NUM_THREADS": "2", "TOKENIZERS_PARALLELISM": "true"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "RAYON_NUM_THREADS": "2",
+            "TOKENIZERS_PARALLELISM": "true",
+        },
     )
     ours, batch = map(int, result.stdout.split())
     assert ours == 0
