@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
@@ -22,6 +23,7 @@ LEAN_TOKENIZER_NAME: Final = "tokenizer.tokie"
 Precision = Literal["fp32", "int8", "int4", "int8-stock"]
 Pooling = Literal["mean", "cls"]
 Body = Literal["bert", "xlm-roberta", "roberta"]
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -169,17 +171,26 @@ def parse_manifest(text: str) -> Manifest:
     # RecursionError: thousands of nested brackets from an untrusted file.
     except (ValueError, RecursionError) as error:
         raise ManifestError("the file", f"is not JSON ({error})") from error
-    _refuse_newer_major(values)
+    _check_version(values)
     manifest = read_dataclass(Manifest, values)
     _check_values(manifest)
     known = {entry.name for entry in fields(Manifest)}
     return replace(manifest, extra={key: value for key, value in values.items() if key not in known})
 
 
-def _refuse_newer_major(values: object) -> None:
+def _check_version(values: object) -> None:
     # Before anything else is read: a newer major may have changed every other key.
-    version = values.get("format_version") if isinstance(values, dict) else None
-    if isinstance(version, list) and version and isinstance(version[0], int) and version[0] > FORMAT_VERSION[0]:
+    if not isinstance(values, dict):
+        return
+    if "format_version" not in values:
+        raise ManifestError("format_version", "is missing")
+    version = values["format_version"]
+    if (
+        isinstance(version, list)
+        and version
+        and isinstance(version[0], int)
+        and version[0] > FORMAT_VERSION[0]
+    ):
         raise FormatVersionError(version, FORMAT_VERSION)
 
 
@@ -191,3 +202,5 @@ def _check_values(manifest: Manifest) -> None:
         template = getattr(manifest.recipe, name)
         if template.count("{text}") != 1:
             raise ManifestError(f"recipe.{name}", f"is {template!r}, which does not contain {{text}} once")
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", manifest.onnxruntime_min):
+        raise ManifestError("onnxruntime_min", f"is {manifest.onnxruntime_min!r}, not a version")
