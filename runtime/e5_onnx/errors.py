@@ -38,6 +38,10 @@ from pathlib import Path
 class E5Error(Exception):
     """Root of every error that e5-onnx raises on purpose."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exception's own would call the class with the message, where leaves take the values it is made of.
+        return _restore, (type(self), self.args, vars(self))
+
 
 class FolderError(E5Error):
     """Something is wrong with the model folder."""
@@ -219,3 +223,10 @@ class TruncationWarning(UserWarning):
             f"{count} text{'s were' if count > 1 else ' was'} cut to the model's {limit} tokens: split long "
             "texts, or choose overflow='window' for documents, 'error' to be stopped, 'truncate' to hide this"
         )
+
+
+def _restore(kind: type[E5Error], args: tuple[object, ...], values: dict[str, object]) -> E5Error:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(values)
+    return error
