@@ -32,7 +32,7 @@ def write(
     Args:
         path: Ends in .npz.
         texts: n texts; none may end in NUL, which NumPy's unicode arrays do not keep.
-        ids: One int64 array per text, template and special tokens included.
+        ids: One int64 array per text, template and special tokens included, before any cutting.
         vectors: float32 [n, dimension], as the folder's own graph gives them.
         tolerance: For this precision on other processors.
 

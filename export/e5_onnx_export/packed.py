@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx.manifest import GOLDEN_NAME, MANIFEST_NAME, TOKENIZER_NAME, Parity, Precision
-from e5_onnx.tokenization import load_tokenizer
+from e5_onnx.tokenization import TextTokenizer, load_tokenizer, truncate
 from e5_onnx.verify import verify_folder
 from e5_onnx_export import golden
-from e5_onnx_export.authored import Authored, AuthorPrecision
+from e5_onnx_export.authored import AuthorPrecision
 from e5_onnx_export.card import model_card
 from e5_onnx_export.full_precision import author_fp32
 from e5_onnx_export.int8_precision import author_int8
 from e5_onnx_export.job import Job
 from e5_onnx_export.lean_proof import prove_lean
 from e5_onnx_export.manifest_writer import describe
-from e5_onnx_export.samples import Samples, run_graph, tokenize_samples
+from e5_onnx_export.samples import run_graph
 from e5_onnx_export.texts import golden_texts
 
 CARD_NAME: Final = "README.md"
@@ -34,9 +34,9 @@ def write_packed(job: Job, folder: Path) -> Parity:
     shutil.copyfile(job.checkpoint.tokenizer, folder / TOKENIZER_NAME)
     tokenizer = load_tokenizer(folder)
     authored = _AUTHORS[job.request.precision](job, folder, tokenizer)
-    _write_golden(folder, tokenize_samples(golden_texts(), tokenizer, job.choice), authored)
+    _write_golden(job, folder, tokenizer, tolerance=authored.tolerance)
     job.progress.step("proving the lean tokenizer")
-    lean = prove_lean(folder, job.choice)
+    lean = prove_lean(folder, job.choice, tell=job.progress.step)
     job.progress.step("hashing and verifying")
     manifest = describe(job, folder, authored, lean)
     # Written last: a folder without it is not a model folder, whatever else is there.
@@ -46,8 +46,10 @@ def write_packed(job: Job, folder: Path) -> Parity:
     return authored.parity
 
 
-def _write_golden(folder: Path, samples: Samples, authored: Authored) -> None:
-    vectors = run_graph(folder, samples.ids)
-    golden.write(
-        folder / GOLDEN_NAME, samples.texts, samples.ids, vectors=vectors, tolerance=authored.tolerance
-    )
+def _write_golden(job: Job, folder: Path, tokenizer: TextTokenizer, *, tolerance: float) -> None:
+    texts = golden_texts()
+    tokenized = [tokenizer.tokenize(text.text, job.choice.recipe.template(text.role)) for text in texts]
+    vectors = run_graph(folder, [truncate(text, job.choice.max_tokens) for text in tokenized])
+    # Whole, as Embedder.tokenize gives them, even where the model takes less.
+    ids = [text.ids for text in tokenized]
+    golden.write(folder / GOLDEN_NAME, texts, ids, vectors=vectors, tolerance=tolerance)
