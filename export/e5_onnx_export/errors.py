@@ -14,6 +14,7 @@ e5_onnx.E5Error
     ├── CalibrationError               (ValueError)    the file given with --calibration cannot be used
     ├── OutputExistsError              (FileExistsError)
     ├── DiskSpaceError                 (OSError)
+    ├── ToolError                      (RuntimeError)  optimum or another foreign tool failed
     └── ParityError                    (ValueError)    the exported vectors are too far from the reference's
 """
 
@@ -116,6 +117,15 @@ class DiskSpaceError(ExportError, OSError):
         )
 
     __str__ = Exception.__str__
+
+
+class ToolError(ExportError, RuntimeError):
+    def __init__(self, tool: str, reason: BaseException) -> None:
+        self.tool, self.reason = tool, reason
+        super().__init__(
+            f"{tool} failed with {type(reason).__name__}: {reason}; its version may not go with the others: "
+            "`pip install 'e5-onnx[reference]'`"
+        )
 
 
 class ParityError(ExportError, ValueError):
