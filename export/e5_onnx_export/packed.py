@@ -38,7 +38,7 @@ def write_packed(job: Job, folder: Path) -> Parity:
     job.progress.step("proving the lean tokenizer")
     lean = prove_lean(folder, job.choice, tell=job.progress.step)
     job.progress.step("hashing and verifying")
-    manifest = describe(job, folder, authored, lean)
+    manifest = describe(job, folder, authored, lean=lean)
     # Written last: a folder without it is not a model folder, whatever else is there.
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
     (folder / CARD_NAME).write_text(model_card(manifest), "utf-8")

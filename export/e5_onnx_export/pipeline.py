@@ -18,7 +18,6 @@ from e5_onnx_export.request import ExportReport, ExportRequest, GraphKind
 from e5_onnx_export.resources import disk_need, peak_rss_mb
 from e5_onnx_export.standard import write_standard
 
-
 _WRITERS: Final[dict[GraphKind, Callable[[Job, Path], Parity]]] = {
     "packed": write_packed,
     "standard": write_standard,

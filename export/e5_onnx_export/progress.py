@@ -27,7 +27,7 @@ class QuietProgress:
     def step(self, text: str) -> None:
         """Says nothing."""
 
-    def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:  # noqa: ARG002
+    def track(self, items: Iterable[T], *, label: str, total: int) -> Iterator[T]:
         """Passes items on."""
         yield from items
 

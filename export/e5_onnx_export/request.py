@@ -20,9 +20,10 @@ class QuantizationRequest:
 
     Attributes:
         calibration: A text file, one text a line, instead of the texts that come with the exporter.
-        min_cosine: The least mean cosine with the fp32 graph, on texts that calibration has not seen; None for
-            the precision's default.
-        max_size_mb: The largest folder, in 10^6 bytes, that linears may be kept in fp32 for; None for no limit.
+        min_cosine: The least mean cosine with the fp32 graph, on texts that calibration has not seen; None
+            for the precision's default.
+        max_size_mb: The largest folder, in 10^6 bytes, that linears may be kept in fp32 for; None for no
+            limit.
         weight_bits: 8, or 7 for weights that are exact on CPUs without VNNI.
     """
 

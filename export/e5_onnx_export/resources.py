@@ -42,7 +42,7 @@ def linear_parameters(shape: Architecture) -> int:
 def peak_rss_mb() -> float:
     """Returns this process's largest resident memory so far in 10^6 bytes, or 0 where it cannot be known."""
     try:
-        import resource  # noqa: PLC0415 - not on Windows
+        import resource
     except ImportError:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -45,7 +45,7 @@ class WeightFile:
         self._write(b"\0" * (-self.size % _PAGE))
         start = self.size
         for chunk in chunks:
-            self._write(memoryview(np.ascontiguousarray(chunk)).cast("B"))
+            self._write(np.ascontiguousarray(chunk).reshape(-1).view(np.uint8).data)
         return Extent(start, self.size - start)
 
     def close(self) -> None:

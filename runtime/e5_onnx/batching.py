@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 def plan_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     """Groups texts of similar length so that a batch's grid holds at most `token_budget` cells.
 
-    Longest first, so that the largest batch, which decides the peak of memory, comes first. A text longer than
-    the budget makes a batch of its own.
+    Longest first, so that the largest batch, which decides the peak of memory, comes first. A text longer
+    than the budget makes a batch of its own.
 
     Args:
         lengths: Tokens of each text.

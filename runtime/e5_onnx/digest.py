@@ -19,8 +19,9 @@ def file_sha256(path: Path) -> str:
 def sampled_sha256(path: Path, extents: Iterable[tuple[int, int]]) -> str:
     """Hashes the first and last 4 KiB of each tensor of a weight file.
 
-    It reads a few megabytes where the file has gigabytes, and still notices a truncated, swapped, zero-filled or
-    shifted file when the folder opens. It does not notice a flipped bit in the middle: `e5 verify` does.
+    It reads a few megabytes where the file has gigabytes, and still notices a truncated, swapped,
+    zero-filled or shifted file when the folder opens. It does not notice a flipped bit in the middle: `e5
+    verify` does.
 
     Args:
         path: The weight file.

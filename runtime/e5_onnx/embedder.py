@@ -33,8 +33,8 @@ Texts = str | Sequence[str]
 class Embedder:
     """A model folder, opened for use.
 
-    Safe to call from many threads at once. Pickles as its path and options. After a fork it raises; open it in
-    the child.
+    Safe to call from many threads at once. Pickles as its path and options. After a fork it raises; open it
+    in the child.
     """
 
     def __init__(  # noqa: PLR0913 - each is a choice of the caller's
@@ -75,7 +75,9 @@ class Embedder:
         self._threads = choose_threads(threads).count
         self._manifest = self._checked_manifest()
         self._pid = os.getpid()
-        self._tokenizer = open_tokenizer(self._path, self._manifest, tokenizer)
+        # A fingerprint vouches for tokenizer.json and not for the lean file made from it.
+        pinned = fingerprint is not None and tokenizer == "auto"
+        self._tokenizer = open_tokenizer(self._path, self._manifest, "tokenizers" if pinned else tokenizer)
         exact = needs_exact_kernels(self._manifest, exact_int8)
         session = Session(self._path, self._threads, exact_int8=exact)
         self._engine: Engine | None = Engine(self._manifest, self._tokenizer, session, token_budget)
@@ -182,7 +184,9 @@ class Embedder:
         finally:
             self._warn_of_truncation(truncated, overflow)
 
-    def stream_queries(self, texts: Iterable[str], *, task: str | None = None) -> Iterator[NDArray[np.float32]]:
+    def stream_queries(
+        self, texts: Iterable[str], *, task: str | None = None
+    ) -> Iterator[NDArray[np.float32]]:
         """Yields the vector of each query, float32 [dimension]: `stream`, a text at a time."""
         for encoded in self.stream(texts, role="query", task=task):
             yield from encoded.vectors
@@ -192,7 +196,9 @@ class Embedder:
         for encoded in self.stream(texts, role="document"):
             yield from encoded.vectors
 
-    def tokenize(self, texts: Sequence[str], *, role: Role, task: str | None = None) -> list[NDArray[np.int64]]:
+    def tokenize(
+        self, texts: Sequence[str], *, role: Role, task: str | None = None
+    ) -> list[NDArray[np.int64]]:
         """Returns the token ids of each text before any cutting, template and special tokens included."""
         return [text.ids for text in self._loaded().tokenize(texts, self._request(role, task))]
 
@@ -225,7 +231,12 @@ class Embedder:
         return self._engine
 
     def _request(
-        self, role: Role, task: str | None = None, overflow: OverflowPolicy | None = None, *, first_index: int = 0
+        self,
+        role: Role,
+        task: str | None = None,
+        overflow: OverflowPolicy | None = None,
+        *,
+        first_index: int = 0,
     ) -> Request:
         return Request(role, task, overflow or self._options.overflow, first_index)
 
@@ -242,7 +253,9 @@ class Embedder:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Embedder({str(self._path)!r}, precision={self._manifest.precision!r}, threads={self._threads})"
+        return (
+            f"Embedder({str(self._path)!r}, precision={self._manifest.precision!r}, threads={self._threads})"
+        )
 
     def __reduce__(self) -> tuple[Callable[..., Embedder], tuple[Path]]:
         return partial(Embedder, **asdict(self._options)), (self._path.absolute(),)

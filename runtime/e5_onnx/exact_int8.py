@@ -1,10 +1,10 @@
 """Whether this CPU's int8 kernels are exact, and what is done where they are not.
 
-x86 CPUs with AVX2 or AVX-512 but without VNNI add pairs of uint8 x int8 products in 16 bits, which saturates for
-large weights: vectors come out wrong without a word (onnxruntime's own documentation of quantisation says so).
-onnxruntime can take another kernel there, exact and slower. On a CPU with VNNI or AMX that kernel would be
-2.5 times slower for nothing. The flags of /proc/cpuinfo cannot decide this, since they may be the host's and not
-those that an emulator or hypervisor passes on; a product that saturates can.
+x86 CPUs with AVX2 or AVX-512 but without VNNI add pairs of uint8 x int8 products in 16 bits, which saturates
+for large weights: vectors come out wrong without a word (onnxruntime's own documentation of quantisation says
+so). onnxruntime can take another kernel there, exact and slower. On a CPU with VNNI or AMX that kernel would
+be 2.5 times slower for nothing. The flags of /proc/cpuinfo cannot decide this, since they may be the host's
+and not those that an emulator or hypervisor passes on; a product that saturates can.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def needs_exact_kernels(manifest: Manifest, choice: ExactInt8) -> bool:
 
 @cache
 def kernels_are_exact() -> bool:
-    """Multiplies 255s by 127s as an int8 folder would, and looks at the result. Once a process; milliseconds."""
+    """Multiplies 255s by 127s as an int8 folder would, and looks at the result; once a process."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     graph = files(__package__).joinpath(_PROBE).read_bytes()

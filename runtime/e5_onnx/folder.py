@@ -54,8 +54,8 @@ class ModelFolder:
     def check(self) -> None:
         """Checks what is checked every time a folder is opened for use.
 
-        That is: every file's size, the sha256 of all but the weights, the operators of the graph, and a sampled
-        digest of the weights.
+        That is: every file's size, the sha256 of all but the weights, the operators of the graph, and a
+        sampled digest of the weights.
 
         Raises:
             FolderError: A leaf of it, naming the file.
@@ -121,7 +121,7 @@ def _read_manifest(path: Path) -> str:
 
 def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
     # Both kinds of separator, and the colon of drives and streams, whatever system this is.
-    if not name or name in (".", "..") or any(character in name for character in '/\\:\0'):
+    if not name or name in (".", "..") or any(character in name for character in "/\\:\0"):
         raise UnsafeFolderError(name, "it is listed in e5.json but is not a plain file name")
     file = folder / name
     if not file.is_file():

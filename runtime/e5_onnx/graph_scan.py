@@ -1,8 +1,8 @@
 """What model.onnx would make onnxruntime do, read before onnxruntime sees it.
 
 A folder may come from anywhere, and `onnx` is not installed beside the runtime. Of the protobuf encoding
-(https://protobuf.dev/programming-guides/encoding) this reads only what the checks need: which operator domains
-are used and where external tensors lie. Field numbers are those of onnx.proto.
+(https://protobuf.dev/programming-guides/encoding) this reads only what the checks need: which operator
+domains are used and where external tensors lie. Field numbers are those of onnx.proto.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def scan_graph(data: bytes, *, weights_size: int) -> GraphScan:
 
     Raises:
         ModelLoadError: If it is not an ONNX file.
-        UnsafeFolderError: If it uses operators of a foreign domain, functions, or data outside model.onnx.data.
+        UnsafeFolderError: If it uses operators of a foreign domain, functions, or data outside
+        model.onnx.data.
     """
     scanner = _Scanner(weights_size)
     try:
@@ -119,7 +120,8 @@ class _Scanner:
         offset, length = _number(entry, "offset"), _number(entry, "length")
         if offset + length > self.weights_size:
             raise UnsafeFolderError(
-                GRAPH_NAME, f"it reads up to byte {offset + length} of {WEIGHTS_NAME}, which has {self.weights_size}"
+                GRAPH_NAME,
+                f"it reads up to byte {offset + length} of {WEIGHTS_NAME}, which has {self.weights_size}",
             )
         self.extents.add((offset, length))
 
@@ -149,7 +151,7 @@ def _bytes(value: int | memoryview) -> memoryview:
 
 
 def _fields(data: memoryview) -> Iterator[Field]:
-    """Yields the number and value of each field; fixed-width values, which no check needs, are passed over."""
+    """Yields the number and value of each field but the fixed-width ones, which no check needs."""
     position = 0
     while position < len(data):
         tag, position = _varint(data, position)

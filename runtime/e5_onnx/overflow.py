@@ -43,7 +43,9 @@ def check_policy(policy: str, role: Role) -> None:
     if policy not in POLICIES:
         raise OptionError("overflow", policy, f"one of {', '.join(POLICIES)}")
     if policy == "window" and role == "query":
-        raise OptionError("overflow", policy, "warn, error or truncate for a query: windows are for documents")
+        raise OptionError(
+            "overflow", policy, "warn, error or truncate for a query: windows are for documents"
+        )
 
 
 def fit(texts: Sequence[TokenizedText], limit: int, policy: OverflowPolicy, *, first_index: int = 0) -> Rows:

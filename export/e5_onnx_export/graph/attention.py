@@ -11,7 +11,7 @@ from e5_onnx_export.graph.layout import Layout
 
 
 def author_attention(
-    graph: GraphBuilder, qkv: ir.Value, layout: Layout, architecture: Architecture
+    graph: GraphBuilder, qkv: ir.Value, *, layout: Layout, architecture: Architecture
 ) -> ir.Value:
     """Bidirectional attention over each text's own tokens.
 

@@ -20,7 +20,7 @@ CONTRIB: Final = "com.microsoft"
 # Below this, a tensor stays inside model.onnx: shape constants and scalars that shape inference wants to see.
 _INLINE_BYTES: Final = 1024
 
-Attributes = Mapping[str, int | float | str | Sequence[int]]
+Attributes = Mapping[str, int | float | str | Sequence[int] | ir.TensorProtocol]
 
 
 class GraphBuilder:
@@ -53,7 +53,7 @@ class GraphBuilder:
         """Adds a constant; the same name gives the same constant."""
         if name not in self._initializers:
             if array.nbytes > _INLINE_BYTES:
-                return self.weight(name, array.shape, array.dtype, [array])
+                return self.weight(name, [array], shape=array.shape, dtype=array.dtype)
             tensor = ir.Tensor(array, name=name)
             self._register(name, tensor)
         return self._initializers[name]
@@ -67,7 +67,7 @@ class GraphBuilder:
         return self.constant("indices." + ".".join(map(str, values)), np.array(values, np.int64))
 
     def weight(
-        self, name: str, shape: Sequence[int], dtype: np.dtype[Any], chunks: Iterable[NDArray[Any]]
+        self, name: str, chunks: Iterable[NDArray[Any]], *, shape: Sequence[int], dtype: np.dtype[Any]
     ) -> ir.Value:
         """Streams a tensor to the external file, given as consecutive pieces of its first axis."""
         extent = self._weights.append(chunks)
@@ -98,5 +98,8 @@ class GraphBuilder:
 
     def _register(self, name: str, tensor: ir.TensorProtocol) -> None:
         self._initializers[name] = ir.Value(
-            name=name, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
+            name=name,
+            shape=ir.Shape(tensor.shape.numpy()),
+            type=ir.TensorType(tensor.dtype),
+            const_value=tensor,
         )

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from e5_onnx.manifest import Architecture
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.graph.builder import GraphBuilder
-from e5_onnx_export.graph.layout import Layout
+from e5_onnx_export.graph.layout import Layout, TokenGrid
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.norm import author_layer_norm
 from e5_onnx_export.graph.tables import WordTable
 from e5_onnx_export.graph.tensors import EncoderTensors
 
+
 def author_embeddings(
     graph: GraphBuilder,
-    ids: ir.Value,
-    mask: ir.Value,
-    *,
+    grid: TokenGrid,
     layout: Layout,
+    *,
     architecture: Architecture,
     tensors: EncoderTensors,
     word_table: WordTable,
@@ -29,9 +29,8 @@ def author_embeddings(
 
     Args:
         graph: Where the nodes go.
-        ids: int64 [B, S].
-        mask: int64 [B, S].
-        layout: Of the mask.
+        grid: The graph's inputs.
+        layout: Of their mask.
         architecture: The encoder's shape.
         tensors: The checkpoint's, as the graph wants them.
         word_table: How the word table is stored.
@@ -39,29 +38,32 @@ def author_embeddings(
     Returns:
         float32 [T, H], smoothed for the first linear.
     """
-    flat_mask = graph.op("Cast", [graph.op("Reshape", [mask, graph.indices(-1)])], {"to": ir.DataType.BOOL})
-    tokens = graph.op("Compress", [ids, flat_mask])
-    words = word_table.author(graph, tokens, tensors.weights)
-    places = _place_ids(graph, ids, flat_mask, layout=layout, architecture=architecture)
+    words = word_table.author(graph, grid.real(graph, grid.ids), tensors.weights)
     table = graph.constant("embeddings.positions", _position_table(architecture, tensors.weights))
-    summed = graph.op("Add", [words, graph.op("Gather", [table, places])])
+    places = graph.op("Gather", [table, _place_ids(graph, grid, layout, architecture=architecture)])
     affine = tensors.norm("embeddings.LayerNorm", LinearId(0, "qkv"))
     return author_layer_norm(
-        graph, summed, "embeddings.LayerNorm", affine, epsilon=architecture.layer_norm_eps
+        graph,
+        graph.op("Add", [words, places]),
+        affine,
+        name="embeddings.LayerNorm",
+        epsilon=architecture.layer_norm_eps,
     )
 
 
 def _place_ids(
-    graph: GraphBuilder, ids: ir.Value, flat_mask: ir.Value, *, layout: Layout, architecture: Architecture
+    graph: GraphBuilder, grid: TokenGrid, layout: Layout, *, architecture: Architecture
 ) -> ir.Value:
+    """The row of the position table for each real token: int64 [T]."""
     if architecture.position_offset == 0:
         return graph.op("Mod", [layout.slots, layout.columns])
     # The RoBERTa family counts ids that are not the pad id, and a pad id inside a text (a literal "<pad>")
     # takes row 0 of what is left of the table: create_position_ids_from_input_ids in transformers.
     pad = graph.scalar(architecture.position_offset - 1, np.int64)
-    counted = graph.op("Cast", [graph.op("Not", [graph.op("Equal", [ids, pad])])], {"to": ir.DataType.INT64})
+    is_token = graph.op("Not", [graph.op("Equal", [grid.ids, pad])])
+    counted = graph.op("Cast", [is_token], {"to": ir.DataType.INT64})
     places = graph.op("Mul", [graph.op("CumSum", [counted, graph.scalar(1, np.int64)]), counted])
-    return graph.op("Compress", [places, flat_mask])
+    return grid.real(graph, places)
 
 
 def _position_table(architecture: Architecture, weights: Weights) -> NDArray[np.float32]:

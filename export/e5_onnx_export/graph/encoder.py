@@ -12,7 +12,7 @@ from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Architecture, Pooling
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.embeddings import author_embeddings
 from e5_onnx_export.graph.layer import LayerAuthor
-from e5_onnx_export.graph.layout import author_layout
+from e5_onnx_export.graph.layout import TokenGrid, author_layout
 from e5_onnx_export.graph.linear import FloatLinear, LinearFormat
 from e5_onnx_export.graph.linear_id import LinearId, linear_ids
 from e5_onnx_export.graph.pooling import author_pooling
@@ -53,21 +53,20 @@ class Encoder:
         """
         with WeightFile(folder / WEIGHTS_NAME) as weight_file:
             graph = GraphBuilder(weight_file)
-            ids, mask = _input("input_ids"), _input("attention_mask")
-            output = self._body(graph, ids, mask, progress=progress)
+            grid = TokenGrid(_input("input_ids"), _input("attention_mask"))
+            output = self._body(graph, grid, progress)
             output.name = "sentence_embedding"
             output.type = ir.TensorType(ir.DataType.FLOAT)
             output.shape = ir.Shape(["batch", self.architecture.hidden])
-            graph.save(folder / GRAPH_NAME, [ids, mask, *self.further_inputs], [output])
+            graph.save(folder / GRAPH_NAME, [grid.ids, grid.mask, *self.further_inputs], [output])
         return weight_file.sha256
 
-    def _body(self, graph: GraphBuilder, ids: ir.Value, mask: ir.Value, *, progress: Progress) -> ir.Value:
-        layout = author_layout(graph, mask)
+    def _body(self, graph: GraphBuilder, grid: TokenGrid, progress: Progress) -> ir.Value:
+        layout = author_layout(graph, grid.mask)
         hidden = author_embeddings(
             graph,
-            ids,
-            mask,
-            layout=layout,
+            grid,
+            layout,
             architecture=self.architecture,
             tensors=self.tensors,
             word_table=self.formats.word_table,
@@ -76,7 +75,7 @@ class Encoder:
         total = self.architecture.layers
         for layer in progress.track(range(total), label="layers", total=total):
             hidden = layers.author(hidden, layer)
-        return author_pooling(graph, hidden, layout, self.pooling)
+        return author_pooling(graph, hidden, layout, pooling=self.pooling)
 
 
 def _input(name: str) -> ir.Value:

@@ -51,15 +51,16 @@ class ActivationRange:
         """What the rounded rows stand for, in NumPy: float32 [T, K]."""
         largest = (x if self.lowest is not None else np.abs(x)).max(axis=1, keepdims=True)
         scale = np.maximum(largest / (255 - self.zero_point), self._floor()).astype(np.float32)
-        return (np.clip(np.rint(x / scale), -self.zero_point, 255 - self.zero_point) * scale).astype(np.float32)
+        rounded = np.clip(np.rint(x / scale), -self.zero_point, 255 - self.zero_point)
+        return np.asarray(rounded * scale, np.float32)
 
     def _floor(self) -> float:
         return _TINY if self.lowest is None else -self.lowest / self.zero_point
 
 
 SYMMETRIC: Final = ActivationRange(zero_point=128)
-# GELU is never below -0.17 (its minimum is -0.16997), so few steps below zero are enough and more are left above.
-# How few depends on how far up a layer's activations go.
+# GELU is never below -0.17 (its minimum is -0.16997), so few steps below zero are enough and more are left
+# above. How few depends on how far up a layer's activations go.
 GELU_RANGES: Final = tuple(ActivationRange(zero_point, lowest=-0.17) for zero_point in (16, 24, 32, 48, 64))
 
 
@@ -75,13 +76,13 @@ class Int8Linear:
     activations: ActivationRange = SYMMETRIC
     weight_bits: WeightBits = 8
 
-    def author(self, graph: GraphBuilder, x: ir.Value, name: str, weight: NDArray[np.float32]) -> ir.Value:
+    def author(self, graph: GraphBuilder, x: ir.Value, weight: NDArray[np.float32], *, name: str) -> ir.Value:
         """Multiplies float32 [T, K] by `weight` [K, N] and returns float32 [T, N]."""
         rounded = round_columns(weight, self.weight_bits)
         scale = self.activations.scale(graph, x)
-        values = graph.weight(name, weight.shape, rounded.values.dtype, [rounded.values])
-        # The kernel takes a scale a row, [T, 1], though its documentation says scalar; without a bias, because
-        # it would add that before the row scale (docs/int8.md). A test pins both.
+        values = graph.weight(name, [rounded.values], shape=weight.shape, dtype=rounded.values.dtype)
+        # The kernel takes a scale a row, [T, 1], though its documentation says scalar; without a bias,
+        # because it would add that before the row scale (docs/int8.md). A test pins both.
         return graph.contrib(
             "MatMulIntegerToFloat",
             [
@@ -109,7 +110,7 @@ class Int8Table:
                 yield rounded.values
 
         shape = weights.shape(WORD_TABLE)
-        table = graph.weight(WORD_TABLE, shape, np.dtype(np.int8), values())
+        table = graph.weight(WORD_TABLE, values(), shape=shape, dtype=np.dtype(np.int8))
         scale = graph.constant(f"{WORD_TABLE}.scales", np.concatenate(scales)[:, None])
         chosen = graph.op("Cast", [graph.op("Gather", [table, tokens])], {"to": ir.DataType.FLOAT})
         return graph.op("Mul", [chosen, graph.op("Gather", [scale, tokens])])

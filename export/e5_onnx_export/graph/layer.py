@@ -1,4 +1,4 @@
-"""One encoder layer: attention, feed-forward, each with its residual and LayerNorm (post-norm, as in BERT)."""
+"""One encoder layer: attention and feed-forward, each with residual and LayerNorm (post-norm, as in BERT)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class LayerAuthor:
-    """Authors the layers of one encoder. Between layers goes the hidden state, smoothed for the next linear."""
+    """Authors the layers of one encoder; between them goes the hidden state, smoothed for what reads it."""
 
     graph: GraphBuilder
     architecture: Architecture
@@ -39,7 +39,7 @@ class LayerAuthor:
         """float32 [T, H] to float32 [T, H]."""
         qkv = self._product(x, LinearId(layer, "qkv"))
         biased = self.graph.op("Add", [qkv.value, qkv.bias])
-        context = author_attention(self.graph, biased, self.layout, self.architecture)
+        context = author_attention(self.graph, biased, layout=self.layout, architecture=self.architecture)
         x = self._close(context, x, LinearId(layer, "attention_out"))
         inner = self._product(x, LinearId(layer, "ffn_in"))
         activated = self.graph.contrib("BiasGelu", [inner.value, inner.bias])
@@ -50,7 +50,9 @@ class LayerAuthor:
         product = self._product(x, linear)
         scale = self.tensors.residual_scale(linear)
         if scale is not None:
-            residual = self.graph.op("Mul", [residual, self.graph.constant(f"{linear}.residual_scale", scale)])
+            residual = self.graph.op(
+                "Mul", [residual, self.graph.constant(f"{linear}.residual_scale", scale)]
+            )
         # Two Adds and not SkipLayerNormalization: on a CPU that operator takes two to three times as long.
         summed = self.graph.op("Add", [self.graph.op("Add", [product.value, product.bias]), residual])
         if linear.kind == "attention_out":
@@ -59,11 +61,15 @@ class LayerAuthor:
             name, then = "output.LayerNorm", LinearId(linear.layer + 1, "qkv")
         affine = self.tensors.norm(f"encoder.layer.{linear.layer}.{name}", then)
         return author_layer_norm(
-            self.graph, summed, f"layer.{linear.layer}.{name}", affine, epsilon=self.architecture.layer_norm_eps
+            self.graph,
+            summed,
+            affine,
+            name=f"layer.{linear.layer}.{name}",
+            epsilon=self.architecture.layer_norm_eps,
         )
 
     def _product(self, x: ir.Value, linear: LinearId) -> Product:
         affine = self.tensors.linear(linear)
         x.name = f"{linear}.input"  # calibration reads it under this name
-        value = self.formats[linear].author(self.graph, x, str(linear), affine.weight)
+        value = self.formats[linear].author(self.graph, x, affine.weight, name=str(linear))
         return Product(value, self.graph.constant(f"{linear}.bias", affine.bias))

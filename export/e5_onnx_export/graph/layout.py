@@ -1,4 +1,4 @@
-"""Packed and padded: the list of real tokens [T, ...] that most of the graph works on, and the grid [B, S, ...]."""
+"""Packed and padded: the list of real tokens [T, ...] that the linears work on, and the grid [B, S, ...]."""
 
 from __future__ import annotations
 
@@ -38,7 +38,22 @@ class Layout:
 
     def pack(self, graph: GraphBuilder, grid: ir.Value, width: int) -> ir.Value:
         """[B, S, W] to [T, W]."""
-        return graph.op("Gather", [graph.op("Reshape", [grid, graph.indices(-1, width)]), self.slots], {"axis": 0})
+        return graph.op(
+            "Gather", [graph.op("Reshape", [grid, graph.indices(-1, width)]), self.slots], {"axis": 0}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGrid:
+    """The graph's inputs: `ids` and `mask`, int64 [B, S]."""
+
+    ids: ir.Value
+    mask: ir.Value
+
+    def real(self, graph: GraphBuilder, grid: ir.Value) -> ir.Value:
+        """The values of a grid int64 [B, S] at the real tokens: int64 [T]."""
+        flat = graph.op("Reshape", [self.mask, graph.indices(-1)])
+        return graph.op("Compress", [grid, graph.op("Cast", [flat], {"to": ir.DataType.BOOL})])
 
 
 def author_layout(graph: GraphBuilder, mask: ir.Value) -> Layout:

@@ -15,7 +15,7 @@ from e5_onnx_export.graph.builder import GraphBuilder
 class LinearFormat(Protocol):
     """A way to store and multiply a weight matrix. The bias is the consumer's business."""
 
-    def author(self, graph: GraphBuilder, x: ir.Value, name: str, weight: NDArray[np.float32]) -> ir.Value:
+    def author(self, graph: GraphBuilder, x: ir.Value, weight: NDArray[np.float32], *, name: str) -> ir.Value:
         """Multiplies float32 [T, K] by `weight` [K, N] and returns float32 [T, N]."""
 
 
@@ -23,6 +23,6 @@ class LinearFormat(Protocol):
 class FloatLinear:
     """float32 weights, float32 product."""
 
-    def author(self, graph: GraphBuilder, x: ir.Value, name: str, weight: NDArray[np.float32]) -> ir.Value:
+    def author(self, graph: GraphBuilder, x: ir.Value, weight: NDArray[np.float32], *, name: str) -> ir.Value:
         """Multiplies float32 [T, K] by `weight` [K, N] and returns float32 [T, N]."""
-        return graph.op("MatMul", [x, graph.weight(name, weight.shape, weight.dtype, [weight])])
+        return graph.op("MatMul", [x, graph.weight(name, [weight], shape=weight.shape, dtype=weight.dtype)])

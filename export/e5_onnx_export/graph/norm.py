@@ -9,7 +9,7 @@ from e5_onnx_export.graph.tensors import Affine
 
 
 def author_layer_norm(
-    graph: GraphBuilder, x: ir.Value, name: str, affine: Affine, *, epsilon: float
+    graph: GraphBuilder, x: ir.Value, affine: Affine, *, name: str, epsilon: float
 ) -> ir.Value:
     """LayerNorm over the last axis of float32 [T, H]; its constants are called after `name`."""
     gain = graph.constant(f"{name}.weight", affine.weight)

@@ -9,9 +9,11 @@ from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.layout import Layout
 
 
-def author_pooling(graph: GraphBuilder, hidden: ir.Value, layout: Layout, pooling: Pooling) -> ir.Value:
+def author_pooling(graph: GraphBuilder, hidden: ir.Value, layout: Layout, *, pooling: Pooling) -> ir.Value:
     """Pools float32 [T, H] to float32 [B, H] of length 1."""
-    pooled = _mean(graph, hidden, layout) if pooling == "mean" else graph.op("Gather", [hidden, layout.starts])
+    pooled = (
+        _mean(graph, hidden, layout) if pooling == "mean" else graph.op("Gather", [hidden, layout.starts])
+    )
     length = graph.op("ReduceL2", [pooled, graph.indices(1)], {"keepdims": 1})
     return graph.op("Div", [pooled, graph.op("Max", [length, graph.scalar(1e-12)])])
 
@@ -20,6 +22,10 @@ def _mean(graph: GraphBuilder, hidden: ir.Value, layout: Layout) -> ir.Value:
     # A product with [B, 1, S] sums each text's tokens in their own order, so that neither neighbours nor
     # padding change a bit of the sum; one product with [B, T] would be cheaper to write and would.
     real = graph.op("Cast", [layout.real], {"to": ir.DataType.FLOAT})
-    total = graph.op("MatMul", [graph.op("Unsqueeze", [real, graph.indices(1)]), layout.unpack(graph, hidden)])
-    count = graph.op("Cast", [graph.op("Unsqueeze", [layout.lengths, graph.indices(1)])], {"to": ir.DataType.FLOAT})
+    total = graph.op(
+        "MatMul", [graph.op("Unsqueeze", [real, graph.indices(1)]), layout.unpack(graph, hidden)]
+    )
+    count = graph.op(
+        "Cast", [graph.op("Unsqueeze", [layout.lengths, graph.indices(1)])], {"to": ir.DataType.FLOAT}
+    )
     return graph.op("Div", [graph.op("Squeeze", [total, graph.indices(1)]), count])

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 from onnx_ir.tape import Tape
 
 from e5_onnx_export.graph.builder import CONTRIB, IR_VERSION, OPSET
@@ -27,18 +28,20 @@ def build_probe() -> ir.Model:
     """
     tape = Tape()
     x = ir.Value(name="x", type=ir.TensorType(ir.DataType.UINT8), shape=ir.Shape(["rows", SIZE]))
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "weight": np.full((SIZE, SIZE), 127, np.int8),
         "a_scale": np.array(1, np.float32),
         "b_scale": np.ones(SIZE, np.float32),
         "a_zero": np.array(0, np.uint8),
     }
-    values = [tape.initializer(ir.Tensor(array, name=name), name) for name, array in constants.items()]
+    values = [tape.initializer(ir.tensor(array, name=name), name) for name, array in constants.items()]
     weight, a_scale, b_scale, a_zero = values
     y = tape.op("MatMulIntegerToFloat", [x, weight, a_scale, b_scale, a_zero], domain=CONTRIB, version=1)
     y.name, y.type, y.shape = "y", ir.TensorType(ir.DataType.FLOAT), ir.Shape(["rows", SIZE])
     imports = {"": OPSET, CONTRIB: 1}
-    graph = ir.Graph([x], [y], nodes=tape.nodes, initializers=values, opset_imports=imports, name="int8_probe")
+    graph = ir.Graph(
+        [x], [y], nodes=tape.nodes, initializers=values, opset_imports=imports, name="int8_probe"
+    )
     return ir.Model(graph, ir_version=IR_VERSION, producer_name="e5-onnx")
 
 

@@ -2,14 +2,15 @@
 
 A few channels of a transformer's activations are much larger than the rest, and many are far from zero on
 average; a token's one scale must cover them all. SmoothQuant (arXiv 2211.10438) divides each input channel by
-`scale` and multiplies the weight's row; here each channel is also moved by `shift`, and what the weights make of
-the shift goes into the bias:
+`scale` and multiplies the weight's row; here each channel is also moved by `shift`, and what the weights
+make of the shift goes into the bias:
 
     x @ W + b  =  ((x - shift) / scale) @ (scale * W)  +  (b + shift @ W)
 
-Where x comes out of a LayerNorm, its gain and bias do the dividing and moving, and the residual, which needs x
-itself, is one multiplication by `scale`; its `shift` goes into the next bias. Where x is the attention's output,
-the value projection does it: the rows of a softmax sum to one, so a shift of V is a shift of the output.
+Where x comes out of a LayerNorm, its gain and bias do the dividing and moving, and the residual, which needs
+x itself, is one multiplication by `scale`; its `shift` goes into the next bias. Where x is the attention's
+output, the value projection does it: the rows of a softmax sum to one, so a shift of V is a shift of the
+output.
 """
 
 from __future__ import annotations

@@ -31,7 +31,10 @@ class FloatTable:
     def author(self, graph: GraphBuilder, tokens: ir.Value, weights: Weights) -> ir.Value:
         """Looks up int64 [T] and returns float32 [T, H]."""
         table = graph.weight(
-            WORD_TABLE, weights.shape(WORD_TABLE), np.dtype(np.float32), row_chunks(weights, WORD_TABLE)
+            WORD_TABLE,
+            row_chunks(weights, WORD_TABLE),
+            shape=weights.shape(WORD_TABLE),
+            dtype=np.dtype(np.float32),
         )
         return graph.op("Gather", [table, tokens])
 

@@ -39,7 +39,9 @@ class EncoderTensors:
         """Gain and bias of a LayerNorm whose result goes into the linear `then`, smoothed for it."""
         gain, bias = self.weights.read(f"{name}.weight"), self.weights.read(f"{name}.bias")
         smoothing = self.smoothings.get(then)
-        return Affine(gain, bias) if smoothing is None else Affine(gain / smoothing.scale, smoothing.apply(bias))
+        return (
+            Affine(gain, bias) if smoothing is None else Affine(gain / smoothing.scale, smoothing.apply(bias))
+        )
 
     def linear(self, linear: LinearId) -> Affine:
         """Weight and bias of a linear that gets smoothed inputs."""
@@ -53,7 +55,7 @@ class EncoderTensors:
         return Affine(weight, bias if residual is None else bias + residual.shift)
 
     def residual_scale(self, linear: LinearId) -> Floats | None:
-        """What turns the smoothed residual beside a linear into the true one, less its shift; None for nothing."""
+        """What turns the smoothed residual beside a linear into the true one, less its shift, if anything."""
         residual = self._residual(linear)
         return None if residual is None else residual.scale
 

@@ -31,5 +31,6 @@ def read_calibration(file: Path | None) -> Sequence[SampleText]:
     if len(lines) < LEAST_TEXTS:
         raise CalibrationError(file, f"it has {len(lines)} texts, calibration needs at least {LEAST_TEXTS}")
     return [
-        SampleText("und", "Unknown", "document" if index % 2 else "query", line) for index, line in enumerate(lines)
+        SampleText("und", "Unknown", "document" if index % 2 else "query", line)
+        for index, line in enumerate(lines)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,7 +40,9 @@ class InputSample:
     rows: Floats
 
 
-def capture_inputs(folder: Path, ids: Sequence[Ids], linears: Sequence[LinearId]) -> dict[LinearId, InputSample]:
+def capture_inputs(
+    folder: Path, ids: Sequence[Ids], linears: Sequence[LinearId]
+) -> dict[LinearId, InputSample]:
     """Runs the fp32 graph of a folder over calibration texts and looks into it.
 
     Args:

@@ -58,7 +58,7 @@ class Gate:
     floor: float
 
     def fit(self, plan: Plan, calibration: Samples) -> Fitted:
-        """Writes the plan's graph; while it is too far from fp32, keeps the most sensitive linear left in fp32.
+        """Writes the plan's graph and, while it is too far from fp32, keeps one more linear in fp32.
 
         Raises:
             ParityError: If the floor cannot be reached within the size allowed.
@@ -67,7 +67,9 @@ class Gate:
         if self._is_met(fitted):
             return fitted
         self.job.progress.step(f"mean cosine {fitted.parity.cosine_mean:.6f} is below {self.floor}")
-        order = measure_sensitivity(self.job, plan, self.folder, calibration.ids[:: _stride(calibration)])
+        order = measure_sensitivity(
+            self.job, plan, folder=self.folder, ids=calibration.ids[:: _stride(calibration)]
+        )
         for sensitivity in order:
             plan = plan.keep(sensitivity.linear)
             fitted = self._write(plan)
@@ -98,10 +100,10 @@ class Gate:
         return self.job.request.quantization.max_size_mb or float("inf")
 
     def _report(self, why: str, fitted: Fitted, order: Sequence[Sensitivity]) -> str:
-        rows = "\n".join(f"  {str(entry.linear):<28}{entry.loss:.2e}" for entry in order[:10])
+        rows = "\n".join(f"  {entry.linear!s:<28}{entry.loss:.2e}" for entry in order[:10])
         return (
-            f"the mean cosine with fp32 is {fitted.parity.cosine_mean:.6f}, asked for was {self.floor}; {why} "
-            f"({len(fitted.plan.kept)} linears kept, {self._size():.0f} MB)\n"
+            f"the mean cosine with fp32 is {fitted.parity.cosine_mean:.6f}, asked for was {self.floor}; "
+            f"{why} ({len(fitted.plan.kept)} linears kept, {self._size():.0f} MB)\n"
             f"  {'most sensitive linears':<28}1 - mean cosine\n{rows}"
         )
 

@@ -35,6 +35,7 @@ def measure_invariance(folder: Path, ids: Sequence[NDArray[np.int64]]) -> Invari
     session = Session(folder, choose_threads(None).count)
     alone = np.concatenate([session.run(*pad([row])) for row in ids])
     together = [
-        parity_batches(lambda batch: session.run(*pad(batch)), ids, size=size, seed=size) for size in _BATCH_SIZES
+        parity_batches(lambda batch: session.run(*pad(batch)), ids, size=size, seed=size)
+        for size in _BATCH_SIZES
     ]
     return Invariance(max(float(np.abs(vectors - alone).max()) for vectors in together), len(ids))

@@ -17,7 +17,8 @@ from e5_onnx_export.quantize.rounding import WeightBits, round_columns
 
 Floats = NDArray[np.float32]
 
-# How much of the unevenness goes from the activations into the weights: 0 none, 1 all (arXiv 2211.10438, eq. 4).
+# How much of the unevenness goes from the activations into the weights: 0 none, 1 all
+# (arXiv 2211.10438, equation 4).
 EXPONENTS: Final = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 _SMALLEST: Final = 1e-5
 
@@ -66,7 +67,7 @@ class Trial:
         return min((Choice(each, self.error(each)) for each in self._treatments()), key=lambda c: c.error)
 
     def error(self, treatment: Treatment) -> float:
-        """Root mean square error of the rounded product, relative to the spread of the true one over tokens."""
+        """Root mean square error of the rounded product, relative to the true one's spread over tokens."""
         rows, weight, smoothing = self.sample.rows, self.weight, treatment.smoothing
         truth = rows @ weight
         if smoothing is not None:
@@ -79,8 +80,8 @@ class Trial:
 
     def _treatments(self) -> Iterator[Treatment]:
         if self.linear.kind == "ffn_out":
-            # GELU's output cannot be smoothed for nothing: no linear step before it could take the scale. As an
-            # extra multiplication it paid in two layers of twelve (docs/int8.md).
+            # GELU's output cannot be smoothed for nothing: no linear step before it could take the scale. As
+            # an extra multiplication it paid in two layers of twelve (docs/int8.md).
             yield from map(Treatment, GELU_RANGES)
             return
         yield Treatment(SYMMETRIC)
@@ -95,4 +96,5 @@ class Trial:
         weights = np.maximum(np.abs(self.weight).max(axis=1), _SMALLEST)
         scale = reach**exponent / weights ** (1 - exponent)
         # Only the ratios between channels matter; around 1 the numbers stay far from overflow.
-        return Smoothing((scale / np.exp(np.log(scale).mean())).astype(np.float32), shift)
+        scale /= np.exp(np.log(scale).mean())
+        return Smoothing(scale.astype(np.float32), shift.astype(np.float32))

@@ -45,11 +45,11 @@ class Sensitivity:
     loss: float
 
 
-def measure_sensitivity(job: Job, plan: Plan, folder: Path, ids: Sequence[Ids]) -> list[Sensitivity]:
+def measure_sensitivity(job: Job, plan: Plan, *, folder: Path, ids: Sequence[Ids]) -> list[Sensitivity]:
     """Rounds the inputs of one linear after the other and compares the model's vectors.
 
-    One fp32 graph with a switch for each linear does it. Only inputs are rounded: rounding the weights as well
-    adds less than a tenth of the error (docs/int8.md) and would take a graph for each linear.
+    One fp32 graph with a switch for each linear does it. Only inputs are rounded: rounding the weights as
+    well adds less than a tenth of the error (docs/int8.md) and would take a graph for each linear.
 
     Args:
         job: The export.
@@ -62,7 +62,7 @@ def measure_sensitivity(job: Job, plan: Plan, folder: Path, ids: Sequence[Ids]) 
     """
     linears = list(plan.choices)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        run = _switched_graph(job, plan, Path(scratch), ids)
+        run = _switched_graph(job, plan, folder=Path(scratch), ids=ids)
         none = np.zeros(len(linears), np.bool_)
         truth = run(none)
         found = []
@@ -82,20 +82,22 @@ class _SwitchedLinear:
     index: int
     activations: ActivationRange
 
-    def author(self, graph: GraphBuilder, x: ir.Value, name: str, weight: Floats) -> ir.Value:
+    def author(self, graph: GraphBuilder, x: ir.Value, weight: Floats, *, name: str) -> ir.Value:
         switch = graph.op("Gather", [self.switches, graph.scalar(self.index, np.int64)])
         scale = self.activations.scale(graph, x)
         rounded = graph.op("Cast", [self.activations.quantise(graph, x, scale)], {"to": ir.DataType.FLOAT})
         zero = graph.scalar(self.activations.zero_point)
         restored = graph.op("Mul", [graph.op("Sub", [rounded, zero]), scale])
-        return FloatLinear().author(graph, graph.op("Where", [switch, restored, x]), name, weight)
+        return FloatLinear().author(graph, graph.op("Where", [switch, restored, x]), weight, name=name)
 
 
 def _switched_graph(
-    job: Job, plan: Plan, folder: Path, ids: Sequence[Ids]
+    job: Job, plan: Plan, *, folder: Path, ids: Sequence[Ids]
 ) -> Callable[[NDArray[np.bool_]], Floats]:
     """Authors the graph and returns a function from switches to the texts' vectors."""
-    switches = ir.Value(name=_SWITCHES, type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([len(plan.choices)]))
+    switches = ir.Value(
+        name=_SWITCHES, type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([len(plan.choices)])
+    )
     linears = {
         linear: _SwitchedLinear(switches, index, choice.treatment.activations)
         for index, (linear, choice) in enumerate(plan.choices.items())

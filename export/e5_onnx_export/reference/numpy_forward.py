@@ -64,12 +64,21 @@ class NumpyReference:
         return np.stack([_pool(states[span], self.pooling) for span in spans])
 
     def _embeddings(self, token_ids: Sequence[Ids]) -> Floats:
-        positions = np.concatenate([np.arange(len(ids)) for ids in token_ids])
+        positions = np.concatenate([self._positions(ids) for ids in token_ids])
         table = self.weights.read("embeddings.position_embeddings.weight")
         states = _read_words(self.weights, np.concatenate(token_ids))
-        states += table[positions + self.architecture.position_offset]
+        states += table[positions]
         states += self.weights.read_rows("embeddings.token_type_embeddings.weight", 0, 1)
         return self._norm(states, "embeddings.LayerNorm")
+
+    def _positions(self, ids: Ids) -> Ids:
+        offset = self.architecture.position_offset
+        if offset == 0:
+            return np.arange(len(ids))
+        # transformers' create_position_ids_from_input_ids: pad ids, which a literal "<pad>" in a text
+        # makes, are not counted and stay at the pad id.
+        counted = ids != offset - 1
+        return np.asarray(np.cumsum(counted) * counted + offset - 1, np.int64)
 
     def _layer(self, states: Floats, spans: Sequence[slice], layer: str) -> Floats:
         query, key, value = (
