@@ -17,6 +17,7 @@ sys.path.insert(0, str(TESTS))
 from tiny_models import XLM_ROBERTA, tiny_weights, write_checkpoint  # noqa: E402
 from tiny_tokenizers import write_tiny_tokenizer  # noqa: E402
 
+from e5_onnx.manifest import Precision  # noqa: E402
 from e5_onnx_export.packed import CARD_NAME  # noqa: E402
 from e5_onnx_export.pipeline import export  # noqa: E402
 from e5_onnx_export.recipe_detection import RecipeRequest  # noqa: E402
@@ -29,17 +30,23 @@ ARCHITECTURE = replace(XLM_ROBERTA, hidden=32, intermediate=64, positions=130)
 LIMIT_BYTES = 300_000
 
 
-def make_tiny_e5(out: Path) -> Path:
+def make_tiny_e5(out: Path, *, precision: Precision = "fp32") -> Path:
     """Exports the seeded checkpoint to `out`, which may be an older one of its kind."""
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer = write_tiny_tokenizer(Path(scratch, "tokenizer.json"))
         checkpoint = write_checkpoint(
             Path(scratch, NAME), ARCHITECTURE, tiny_weights(ARCHITECTURE), tokenizer
         )
-        request = ExportRequest(
-            str(checkpoint), out, recipe=RecipeRequest("e5-instruct"), reference="numpy", force=True
+        export(
+            ExportRequest(
+                str(checkpoint),
+                out,
+                precision=precision,
+                recipe=RecipeRequest("e5-instruct"),
+                reference="numpy",
+                force=True,
+            )
         )
-        export(request)
     # For people, of whom none reads this one.
     (out / CARD_NAME).unlink()
     return out
