@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from e5_onnx.manifest import GOLDEN_NAME
 from e5_onnx.recipes import ROLES
 
 _UNPACKED_LIMIT: Final = 64_000_000
+_Array = NDArray[Any]
 _ARRAYS: Final = ("texts", "roles", "ids", "lengths", "vectors", "tolerance")
 
 
@@ -87,19 +88,11 @@ def read_golden(file: Path) -> Golden:
         UnsafeFolderError: If it unpacks to more than 64 MB.
     """
     try:
-        with zipfile.ZipFile(file) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > _UNPACKED_LIMIT:
-            raise UnsafeFolderError(GOLDEN_NAME, f"it unpacks to {unpacked} bytes")
+        _refuse_bomb(file)
         with np.load(file, allow_pickle=False) as stored:
-            texts, roles, ids, lengths, vectors, tolerance = (stored[name] for name in _ARRAYS)
-        golden = Golden(
-            texts=[str(text) for text in texts],
-            roles=[str(role) for role in roles],
-            ids=np.split(ids.astype(np.int64), np.cumsum(lengths)[:-1]),
-            vectors=vectors.astype(np.float32),
-            tolerance=float(tolerance),
-        )
+            golden = _golden(*(stored[name] for name in _ARRAYS))
+    except UnsafeFolderError:
+        raise
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ModelLoadError(GOLDEN_NAME, str(error)) from error
     counts = {len(golden.texts), len(golden.roles), len(golden.ids), len(golden.vectors)}
@@ -108,8 +101,27 @@ def read_golden(file: Path) -> Golden:
     return golden
 
 
+def _refuse_bomb(file: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > _UNPACKED_LIMIT:
+        raise UnsafeFolderError(GOLDEN_NAME, f"it unpacks to {unpacked} bytes")
+
+
+def _golden(  # noqa: PLR0917 - the arrays of the file, in its order
+    texts: _Array, roles: _Array, ids: _Array, lengths: _Array, vectors: _Array, tolerance: _Array, /
+) -> Golden:
+    return Golden(
+        texts=[str(text) for text in texts],
+        roles=[str(role) for role in roles],
+        ids=np.split(ids.astype(np.int64), np.cumsum(lengths)[:-1]),
+        vectors=vectors.astype(np.float32),
+        tolerance=float(tolerance),
+    )
+
+
 def _compare(model: Embedder, golden: Golden) -> float:
-    worst = 0.0
+    difference = np.zeros_like(golden.vectors)
     for role in ROLES:
         chosen = [index for index, name in enumerate(golden.roles) if name == role]
         texts = [golden.texts[index] for index in chosen]
@@ -118,7 +130,9 @@ def _compare(model: Embedder, golden: Golden) -> float:
                 what = f"the token ids of golden text {index}"
                 raise IntegrityError(GOLDEN_NAME, what, expected=golden.ids[index], found=ids)
         found = model.encode(texts, role=role, overflow="truncate").vectors
-        worst = max(worst, float(np.abs(found - golden.vectors[chosen]).max(initial=0.0)))
+        difference[chosen] = found - golden.vectors[chosen]
+    # NumPy's maximum, unlike Python's, is NaN if anything is.
+    worst = float(np.abs(difference).max())
     if not worst <= golden.tolerance:
         raise IntegrityError(
             "vectors",

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from e5_onnx.errors import InferenceError, ModelLoadError, RuntimeTooOldError
+from e5_onnx.session import Session, map_load_errors, map_run_errors, require_onnxruntime
+
+# Every exception type of onnxruntime's C binding: its base is Exception, so a seam must name no type.
+ORT_ERRORS = [
+    value
+    for value in vars(onnxruntime.capi.onnxruntime_pybind11_state).values()
+    if isinstance(value, type) and issubclass(value, Exception)
+]
+
+
+def test_there_are_errors_to_map() -> None:
+    assert len(ORT_ERRORS) >= 8
+
+
+@pytest.mark.parametrize("kind", ORT_ERRORS, ids=lambda kind: kind.__name__)
+def test_every_error_of_onnxruntime_becomes_ours(kind: type[Exception]) -> None:
+    with (
+        pytest.raises(ModelLoadError, match=r"model\.onnx cannot be loaded: boom") as loading,
+        map_load_errors(),
+    ):
+        raise kind("boom")
+    assert isinstance(loading.value.__cause__, kind)
+    with (
+        pytest.raises(InferenceError, match="a batch of 3 texts, 7 tokens long: boom") as running,
+        map_run_errors(batch=3, tokens=7),
+    ):
+        raise kind("boom")
+    assert isinstance(running.value.__cause__, kind)
+
+
+def test_an_interrupt_is_not_an_error_of_the_model() -> None:
+    with pytest.raises(KeyboardInterrupt), map_run_errors(batch=1, tokens=1):
+        raise KeyboardInterrupt
+
+
+def test_an_empty_row_is_an_inference_error(tiny_folder: Path) -> None:
+    session = Session(tiny_folder, 1)
+    with pytest.raises(InferenceError, match="a batch of 1 texts, 4 tokens long"):
+        session.run(np.ones((1, 4), np.int64), np.zeros((1, 4), np.int64))
+
+
+def test_exact_kernels_give_the_same_vectors(tiny_folder: Path) -> None:
+    ids, mask = np.array([[0, 7, 8, 2]]), np.ones((1, 4), np.int64)
+    plain = Session(tiny_folder, 1).run(ids, mask)
+    exact = Session(tiny_folder, 1, exact_int8=True).run(ids, mask)
+    np.testing.assert_allclose(exact, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize("version", ["1.30", "1.0", "0.9.1"])
+def test_a_new_enough_onnxruntime(version: str) -> None:
+    require_onnxruntime(version)
+
+
+@pytest.mark.parametrize(("installed", "fits"), [("1.30.0", True), ("1.29.9", False), ("2.0.0+cpu", True)])
+def test_versions_compare_as_numbers(monkeypatch: pytest.MonkeyPatch, installed: str, fits: bool) -> None:
+    monkeypatch.setattr(onnxruntime, "__version__", installed)
+    if fits:
+        require_onnxruntime("1.30")
+    else:
+        with pytest.raises(
+            RuntimeTooOldError, match=r"needs onnxruntime 1\.30 or newer, 1\.29\.9 is installed"
+        ):
+            require_onnxruntime("1.30")
