@@ -41,7 +41,15 @@ _INPUTS: Final[dict[Body, list[str]]] = {
     "roberta": ["input_ids", "attention_mask"],
 }
 # Of the checkpoint's own config: code is never run, the rest would speak of other files than these.
-_DROPPED: Final = ("auto_map", "_name_or_path", "torch_dtype", "dtype")
+_DROPPED: Final = (
+    "auto_map",
+    "_name_or_path",
+    "name_or_path",
+    "special_tokens_map_file",
+    "tokenizer_file",
+    "torch_dtype",
+    "dtype",
+)
 # The class that takes tokenizer.json as it is, by the name that transformers 4 and 5 know; 5 writes its own.
 _ANY_TOKENIZER: Final = "PreTrainedTokenizerFast"
 _ANY_TOKENIZER_SINCE_5: Final = "TokenizersBackend"
