@@ -46,5 +46,5 @@ def run_graph(folder: Path, ids: Sequence[Ids]) -> Floats:
     Returns:
         float32 [texts, dimension].
     """
-    session = Session(folder, choose_threads(None).count)
+    session = Session(folder, choose_threads(None).count, prepack=False)
     return parity_batches(lambda batch: session.run(*pad(batch)), ids)

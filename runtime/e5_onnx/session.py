@@ -24,30 +24,43 @@ _CONFIG: Final = {
 }
 
 
+def session_options(
+    threads: int, *, exact_int8: bool = False, prepack: bool = True
+) -> onnxruntime.SessionOptions:
+    """Chooses onnxruntime's options.
+
+    Args:
+        threads: At least 1.
+        exact_int8: Whether to trade speed for exact products on a CPU without VNNI (`exact_int8.py`).
+        prepack: Whether each weight is copied into its kernel's own layout when the graph is loaded. Without,
+            it stays in the mapped file: for few texts, large models and little memory.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_AND_WORSE
+    # A memory plan is kept for every new shape, and texts bring a new shape with every batch
+    # (onnxruntime#11118).
+    options.enable_mem_pattern = False
+    chosen = {
+        "session.x64quantprecision": "1" if exact_int8 else "0",
+        "session.disable_prepacking": "0" if prepack else "1",
+    }
+    for key, value in {**_CONFIG, **chosen}.items():
+        options.add_session_config_entry(key, value)
+    return options
+
+
 class Session:
     """A loaded graph. Safe to call from many threads at once."""
 
-    def __init__(self, folder: Path, threads: int, *, exact_int8: bool = False) -> None:
-        """Loads the graph.
-
-        Args:
-            folder: The model folder.
-            threads: At least 1.
-            exact_int8: Whether to trade speed for exact products on a CPU without VNNI (`exact_int8.py`).
+    def __init__(self, folder: Path, threads: int, *, exact_int8: bool = False, prepack: bool = True) -> None:
+        """Loads the graph; the arguments are those of `session_options`.
 
         Raises:
             ModelLoadError: If onnxruntime refuses it.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_AND_WORSE
-        # A memory plan is kept for every new shape, and texts bring a new shape with every batch
-        # (onnxruntime#11118).
-        options.enable_mem_pattern = False
-        exact = {"session.x64quantprecision": "1"} if exact_int8 else {}
-        for key, value in {**_CONFIG, **exact}.items():
-            options.add_session_config_entry(key, value)
+        options = session_options(threads, exact_int8=exact_int8, prepack=prepack)
         with map_load_errors():
             self._session = onnxruntime.InferenceSession(
                 str(folder / GRAPH_NAME), options, providers=["CPUExecutionProvider"]

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from e5_onnx.batching import pad, plan_batches
 from e5_onnx.manifest import GRAPH_NAME
+from e5_onnx.session import session_options
+from e5_onnx.threads import choose_threads
 from e5_onnx_export.graph.linear_id import LinearId
 
 Floats = NDArray[np.float32]
@@ -55,7 +57,8 @@ def capture_inputs(
     """
     observed = _with_outputs(folder, [_input_name(linear) for linear in linears])
     try:
-        session = onnxruntime.InferenceSession(str(observed), providers=["CPUExecutionProvider"])
+        options = session_options(choose_threads(None).count, prepack=False)
+        session = onnxruntime.InferenceSession(str(observed), options, providers=["CPUExecutionProvider"])
         total = sum(map(len, ids))
         collectors = {linear: _Collector(max(1, total // SAMPLE_ROWS)) for linear in linears}
         for batch in plan_batches([len(row) for row in ids], _TOKENS_AT_A_TIME):

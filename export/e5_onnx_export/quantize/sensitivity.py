@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from e5_onnx.batching import pad
 from e5_onnx.manifest import GRAPH_NAME
+from e5_onnx.session import session_options
+from e5_onnx.threads import choose_threads
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.encoder import Encoder, Formats
 from e5_onnx_export.graph.int8 import ActivationRange
@@ -106,7 +108,10 @@ def _switched_graph(
     formats = Formats(FloatTable(), linears)
     encoder = Encoder(job.checkpoint.architecture, tensors, job.choice.pooling, formats, (switches,))
     encoder.author(folder, job.progress)
-    session = onnxruntime.InferenceSession(str(folder / GRAPH_NAME), providers=["CPUExecutionProvider"])
+    options = session_options(choose_threads(None).count, prepack=False)
+    session = onnxruntime.InferenceSession(
+        str(folder / GRAPH_NAME), options, providers=["CPUExecutionProvider"]
+    )
 
     def run(on: NDArray[np.bool_]) -> Floats:
         vectors = []
