@@ -1,0 +1,66 @@
+"""The command `e5`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final
+
+from e5_onnx import __version__
+from e5_onnx.cli import embed, info, search, verify
+from e5_onnx.cli.exit_codes import FAILED, INTERRUPTED, USAGE
+from e5_onnx.errors import E5Error, OptionError, RoleError, TaskError
+
+__all__ = ["main"]
+
+_COMMANDS: Final = (embed, search, info, verify)
+_USAGE_ERRORS: Final = (RoleError, TaskError, OptionError)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        arguments: Without the program's name; None for the command line's.
+
+    Returns:
+        0 done, 1 failed, 2 usage, 130 interrupted.
+    """
+    parsed = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)  # so that an ordinary kill cleans up as Ctrl-C does
+    try:
+        return int(parsed.run(parsed))
+    except _USAGE_ERRORS as error:
+        return _fail(error, USAGE)
+    except BrokenPipeError:
+        # The reader of stdout went away, as `head` does: it has what it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (E5Error, OSError) as error:
+        return _fail(error, FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="e5", description="Embeds texts with a model folder that e5-export made, on the CPU."
+    )
+    parser.add_argument("--version", action="version", version=f"e5-onnx {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(reason: object, code: int) -> int:
+    sys.stderr.write(f"e5: error: {reason}\n")
+    return code

@@ -1,0 +1,126 @@
+"""`e5 search`: which documents of a file answer a query."""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.cli.arguments import add_command, add_model_options, open_model
+from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.cli.records import STDIN, Source, open_source
+from e5_onnx.embedder import Embedder
+from e5_onnx.errors import OptionError, TruncationWarning
+from e5_onnx.progress import ProgressLine
+from e5_onnx.tokenization import OverflowPolicy
+
+_TEXT: Final = """\
+Ranks a file of documents by their cosine with a query.
+
+DOCUMENTS is .txt (a document a line) or .jsonl (the text under --field). QUERY is the query itself, or - to
+read it from stdin. The file may be of any size: only the best are kept."""
+
+_EXAMPLE: Final = """\
+  e5 search my-e5 passages.txt 'How long do I boil rice?'
+  e5 search my-e5 passages.jsonl --field body 'Wie lange kocht Reis?' --top 3 --json"""
+
+_WIDTH: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document that was found; `--json` prints these names.
+
+    Attributes:
+        rank: From 1.
+        score: Its cosine with the query.
+        index: Its row in the file, from 0.
+        text: The document.
+    """
+
+    rank: int
+    score: float
+    index: int
+    text: str
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = add_command(commands, "search", text=_TEXT, example=_EXAMPLE)
+    parser.add_argument("documents", metavar="DOCUMENTS")
+    parser.add_argument("query", metavar="QUERY")
+    parser.add_argument("--task", help="the instruction of the query, where the model takes one")
+    parser.add_argument("--top", type=int, default=5, help="how many to show (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print an array of rank, score, index, text")
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the command."""
+    if parsed.top < 1:
+        raise OptionError("--top", parsed.top, "at least 1")
+    query = sys.stdin.read().removesuffix("\n") if parsed.query == STDIN else parsed.query
+    progress = ProgressLine(shown=False if parsed.no_progress else None)
+    with open_source(parsed.documents, parsed.field, "txt") as source, open_model(parsed) as model:
+        try:
+            # Windows are for documents; a query that is too long is cut.
+            overflow: OverflowPolicy = "error" if parsed.overflow == "error" else "truncate"
+            wanted = model.encode(query, role="query", task=parsed.task, overflow=overflow).vectors
+            hits = _search(model, source, wanted, top=parsed.top, progress=progress)
+        finally:
+            progress.close()
+    sys.stdout.write(_as_json(hits) if parsed.json else _as_table(hits))
+    return DONE
+
+
+def _search(
+    model: Embedder, source: Source, query: NDArray[np.float32], *, top: int, progress: ProgressLine
+) -> list[Hit]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
+        best: list[tuple[float, int, str]] = []
+        waiting: list[str] = []
+
+        def texts() -> Iterator[str]:
+            for record in source.records():
+                waiting.append(record.text)
+                yield record.text
+
+        for encoded in model.stream(texts(), role="document"):
+            scores = (encoded.vectors @ query).tolist()
+            # The negative index: of two equal documents the earlier one is the better.
+            rows = [(score, -progress.texts - row, waiting[row]) for row, score in enumerate(scores)]
+            best = heapq.nlargest(top, [*best, *rows])
+            del waiting[: len(scores)]
+            progress.add(
+                texts=len(scores),
+                tokens=int(encoded.tokens.sum()),
+                truncated=int(encoded.truncated.sum()),
+                done=source.done(),
+            )
+    return [Hit(rank, round(score, 6), -index, text) for rank, (score, index, text) in enumerate(best, 1)]
+
+
+def _as_json(hits: list[Hit]) -> str:
+    rows = ",\n".join(json.dumps(asdict(hit), ensure_ascii=False) for hit in hits)
+    return f"[{rows}]\n"
+
+
+def _as_table(hits: list[Hit]) -> str:
+    lines = [f"{hit.rank:>3}  {hit.score:.4f}  [{hit.index}]  {_shortened(hit.text)}" for hit in hits]
+    return "\n".join(lines) + "\n" if lines else "no documents\n"
+
+
+def _shortened(text: str) -> str:
+    # Control characters of a file do not reach the terminal.
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return plain if len(plain) <= _WIDTH else plain[: _WIDTH - 1] + "…"

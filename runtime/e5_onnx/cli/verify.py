@@ -1,0 +1,33 @@
+"""`e5 verify`: is the folder whole, and does this machine compute its vectors."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Final
+
+from e5_onnx.cli.arguments import add_command
+from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.verify import verify_folder
+
+_TEXT: Final = """\
+Hashes every byte of a model folder, then embeds its golden texts on this machine.
+
+Exit code 0 if all is well, 1 with the reason if not."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = add_command(commands, "verify", text=_TEXT, example="  e5 verify my-e5")
+    parser.add_argument("--threads", type=int, help="default: by CPU affinity and cgroup quota")
+    parser.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the command."""
+    report = verify_folder(parsed.model, threads=parsed.threads)
+    sys.stdout.write(
+        f"{parsed.model}: {report.files} files whole; {report.golden_texts} golden texts within "
+        f"{report.max_abs:.1e} (allowed {report.tolerance:.1e})\n"
+    )
+    return DONE
