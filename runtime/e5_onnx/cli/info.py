@@ -11,8 +11,10 @@ from typing import Any, Final
 from e5_onnx.cli.arguments import add_command
 from e5_onnx.cli.exit_codes import DONE
 from e5_onnx.cpu import cpu_facts
+from e5_onnx.errors import MissingExtraError, ModelLoadError
 from e5_onnx.exact_int8 import kernels_are_exact, needs_exact_kernels
 from e5_onnx.folder import ModelFolder, open_folder
+from e5_onnx.lean_tokenizer import check_proof
 from e5_onnx.manifest import Manifest, Parity
 from e5_onnx.threads import choose_threads
 
@@ -90,7 +92,12 @@ def _tokenizer(manifest: Manifest) -> str:
     lean = manifest.lean_tokenizer
     if lean is None:
         return "tokenizers"
-    return f"tokenizers; {lean.library} {lean.version} proved equal on {lean.texts:,} texts"
+    proof = f"{lean.library} {lean.version} proved equal on {lean.texts:,} texts"
+    try:
+        check_proof(manifest)
+    except (MissingExtraError, ModelLoadError):
+        return f"tokenizers here; {proof}"
+    return f"{lean.library} here; {proof}"
 
 
 def _table(facts: dict[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""How well vectors do what they are for."""

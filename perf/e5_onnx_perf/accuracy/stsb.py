@@ -1,0 +1,80 @@
+"""STS-B in eleven languages: pairs of sentences and how alike people found them (PhilipMay/stsb-multi-mt)."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.digest import file_sha256
+from e5_onnx_perf.errors import DataError
+
+LANGUAGES: Final = ("de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "ru", "zh")
+SUMS: Final = "SHA256SUMS"
+_HIGHEST: Final = 5.0
+_COLUMNS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """One language's test set.
+
+    Attributes:
+        left: First sentences.
+        right: Second sentences.
+        scores: float64, 0 to 5.
+    """
+
+    left: list[str]
+    right: list[str]
+    scores: NDArray[np.float64]
+
+
+def read_pairs(data: Path, language: str, limit: int | None = None) -> Pairs:
+    """Reads `stsb/stsb-LANGUAGE-test.csv` after comparing its hash with SHA256SUMS.
+
+    Raises:
+        DataError: Naming file and line.
+    """
+    if language not in LANGUAGES:
+        raise DataError("stsb", f"there is no language {language!r}; there are {', '.join(LANGUAGES)}")
+    name = f"stsb/stsb-{language}-test.csv"
+    file = data / name
+    if not file.is_file():
+        raise DataError(str(file), "there is no such file: --data names the folder that holds stsb/")
+    _check_hash(data, name)
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = [_read_row(row, name, line) for line, row in enumerate(csv.reader(opened), 1)]
+    if not rows:
+        raise DataError(name, "it is empty")
+    left, right, scores = zip(*rows[:limit], strict=True)
+    return Pairs(list(left), list(right), np.array(scores))
+
+
+def _read_row(row: list[str], name: str, line: int) -> tuple[str, str, float]:
+    if len(row) != _COLUMNS:
+        raise DataError(name, f"{len(row)} columns, not sentence, sentence, score", line=line)
+    try:
+        score = float(row[2])
+    except ValueError as error:
+        raise DataError(name, f"the score is {row[2]!r}", line=line) from error
+    if not 0 <= score <= _HIGHEST:
+        raise DataError(name, f"the score is {score}, not 0 to 5", line=line)
+    return row[0], row[1], score
+
+
+def _check_hash(data: Path, name: str) -> None:
+    sums = data / SUMS
+    if not sums.is_file():
+        raise DataError(str(sums), "there is no such file: the data's hashes are compared with it")
+    lines = (line.split(maxsplit=1) for line in sums.read_text("utf-8").splitlines() if line.strip())
+    known = {path.strip().removeprefix("*").removeprefix("./"): digest for digest, path in lines}
+    if name not in known:
+        raise DataError(SUMS, f"it has no hash of {name}")
+    found = file_sha256(data / name)
+    if found != known[name]:
+        raise DataError(name, f"its sha256 is {found}, {SUMS} says {known[name]}")

@@ -1,0 +1,62 @@
+"""The command `e5-perf`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from e5_onnx.errors import E5Error
+from e5_onnx_perf.accuracy import sts_command
+from e5_onnx_perf.arena import command as arena_command
+from e5_onnx_perf.checkpoints import command as checkpoint_command
+from e5_onnx_perf.exactness import command as exact_command
+from e5_onnx_perf.figures import command as figures_command
+
+_FAILED, _USAGE = 1, 2
+
+_COMMANDS: Final = {
+    "make-checkpoint": checkpoint_command,
+    "sts": sts_command,
+    "figures": figures_command,
+    "arena": arena_command,
+    "exact": exact_command,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns:
+        0 done, 1 failed, 2 usage.
+    """
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(_COMMANDS[parsed.command].run(parsed))
+    except argparse.ArgumentTypeError as error:
+        return _fail(error, _USAGE)
+    except (E5Error, OSError) as error:
+        return _fail(error, _FAILED)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="e5-perf", description="Measures model folders: accuracy, speed, memory."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in _COMMANDS.items():
+        added = commands.add_parser(
+            name,
+            help=command.TEXT.split(".")[0],
+            description=command.TEXT,
+            epilog=f"example:\n{command.EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(added)
+    return parser
+
+
+def _fail(reason: object, code: int) -> int:
+    sys.stderr.write(f"e5-perf: error: {reason}\n")
+    return code

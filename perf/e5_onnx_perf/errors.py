@@ -1,0 +1,38 @@
+"""Every error the perf package raises on purpose; its root is the runtime's.
+
+e5_onnx.E5Error
+└── PerfError
+    ├── DataError                      (ValueError)    a data set is missing, damaged or malformed
+    ├── ToolMissingError               (OSError)       a program this measurement needs is not installed
+    └── WorkerError                    (RuntimeError)  a measuring process failed
+"""
+
+from __future__ import annotations
+
+from e5_onnx.errors import E5Error
+
+
+class PerfError(E5Error):
+    """Something is wrong with a measurement."""
+
+
+class DataError(PerfError, ValueError):
+    def __init__(self, file: str, reason: str, *, line: int | None = None) -> None:
+        self.file, self.line, self.reason = file, line, reason
+        where = file if line is None else f"{file}, line {line}"
+        super().__init__(f"{where}: {reason}")
+
+
+class ToolMissingError(PerfError, OSError):
+    def __init__(self, tool: str, package: str) -> None:
+        self.tool, self.package = tool, package
+        super().__init__(f"{tool} is not installed: it is in Debian's package {package}")
+
+    # OSError's own __str__ would print only errno fields, which are not set here.
+    __str__ = Exception.__str__
+
+
+class WorkerError(PerfError, RuntimeError):
+    def __init__(self, engine: str, reason: str) -> None:
+        self.engine, self.reason = engine, reason
+        super().__init__(f"{engine}: {reason}")

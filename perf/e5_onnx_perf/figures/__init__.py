@@ -1,0 +1,1 @@
+"""The figures of a model folder beside others: load, memory, latency, throughput."""
