@@ -17,7 +17,7 @@ too_old = "e5-onnx needs Python 3.11 or newer, and $(PYTHON) is older: try make 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check format clean
+.PHONY: help demo test test-all check format clean always
 
 help:
 	@echo 'make demo      export the real multilingual-e5-small and ask it questions across languages'
@@ -63,7 +63,15 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo $(too_old) >&2; exit 1; }
 	$(say) '$*: a new virtual environment'
 	@$(PYTHON) -m venv --clear $*
-	@touch $@
+	@echo '$(CURDIR)' >$@
+
+# What is installed points to this folder: an environment that was moved or copied with it is made anew.
+ifneq ($(shell cat $(VENV)/python.stamp 2>/dev/null),$(CURDIR))
+$(VENV)/python.stamp: always
+endif
+ifneq ($(shell cat $(REFERENCE_VENV)/python.stamp 2>/dev/null),$(CURDIR))
+$(REFERENCE_VENV)/python.stamp: always
+endif
 
 $(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml constraints/ci.txt
 	$(say) '$(VENV): installing the package and the demonstration weights (200 MB)'
