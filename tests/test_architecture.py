@@ -107,7 +107,8 @@ def foreign(package: str) -> list[Import]:
 def declared(*extras: str) -> set[str]:
     """Top-level modules of the dependencies that pyproject.toml declares, or of its extras."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    lists = [project["optional-dependencies"][extra] for extra in extras] or [project["dependencies"]]
+    optional = project["optional-dependencies"]
+    lists = [optional.get(extra, []) for extra in extras] or [project["dependencies"]]
     names = {re.match(r"[A-Za-z0-9._-]+", row)[0].lower() for rows in lists for row in rows} - {"e5-onnx"}
     return {DISTRIBUTIONS.get(name, name) for name in names}
 
@@ -144,6 +145,11 @@ def test_the_exporter_imports_exactly_what_its_extras_declare() -> None:
     needed = declared("export") - {"onnx"}
     found = {row.top for row in foreign("e5_onnx_export")}
     assert needed <= found <= declared() | declared("export", "reference", "demo")
+
+
+def test_perf_imports_what_its_extras_declare() -> None:
+    found = {row.top for row in foreign("e5_onnx_perf")}
+    assert declared("perf") <= found <= declared() | declared("export", "reference", "perf", "peers")
 
 
 def imported(*names: str, without: Collection[str], of: Collection[str]) -> list[str]:

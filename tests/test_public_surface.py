@@ -11,8 +11,10 @@ import pytest
 
 import e5_onnx.errors
 import e5_onnx_export.errors
+import e5_onnx_perf.errors
 from e5_onnx.errors import E5Error
 from e5_onnx_export.errors import ExportError
+from e5_onnx_perf.errors import PerfError
 
 PUBLIC = {
     "e5_onnx": [
@@ -63,8 +65,8 @@ def _is_ours(value: object, package: str) -> bool:
 
 @pytest.mark.parametrize(
     ("module", "root"),
-    [(e5_onnx.errors, E5Error), (e5_onnx_export.errors, ExportError)],
-    ids=["runtime", "export"],
+    [(e5_onnx.errors, E5Error), (e5_onnx_export.errors, ExportError), (e5_onnx_perf.errors, PerfError)],
+    ids=["runtime", "export", "perf"],
 )
 def test_the_drawn_tree_of_errors_is_the_real_one(module: ModuleType, root: type[E5Error]) -> None:
     assert sorted(_drawn(module)) == sorted(_real(module, root))
@@ -108,7 +110,9 @@ def _real(module: ModuleType, root: type[E5Error]) -> list[tuple[str, str, list[
     return rows
 
 
-@pytest.mark.parametrize("module", [e5_onnx.errors, e5_onnx_export.errors], ids=["runtime", "export"])
+@pytest.mark.parametrize(
+    "module", [e5_onnx.errors, e5_onnx_export.errors, e5_onnx_perf.errors], ids=["runtime", "export", "perf"]
+)
 def test_errors_are_caught_as_what_they_are(module: ModuleType) -> None:
     assert all(
         issubclass(kind, E5Error)
