@@ -15,7 +15,7 @@ from typing import Final, get_args
 from e5_onnx.errors import E5Error
 from e5_onnx.manifest import Pooling, Precision
 from e5_onnx.recipes import RecipeName
-from e5_onnx_export.errors import RecipeError
+from e5_onnx_export.errors import RecipeError, RequestError
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_export.quantize.rounding import WeightBits
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         report = export(_request(parsed), TerminalProgress())
-    except RecipeError as error:
+    except (RecipeError, RequestError) as error:
         return _fail(error, _USAGE)
     except (E5Error, OSError) as error:
         return _fail(error, _FAILED)

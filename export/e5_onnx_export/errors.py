@@ -8,6 +8,7 @@ e5_onnx.E5Error
     │   ├── CheckpointError            (ValueError)    a file of it is missing, damaged or malformed
     │   ├── RevisionError              (ValueError)    a revision of something that has none
     │   └── UnsupportedModelError      (ValueError)    not an encoder that this exporter can author
+    ├── RequestError                   (ValueError)    options that do not go together
     ├── RecipeError                    (ValueError)    recipe, pooling or prompts are wrong or in conflict
     │   ├── UnknownRecipeError                         nothing says which recipe: the caller must
     │   └── UnknownPoolingError                        nothing says how it pools: the caller must
@@ -70,6 +71,12 @@ class UnsupportedModelError(SourceError, ValueError):
             f"{source}: {found}; e5-export takes BERT, XLM-RoBERTa and RoBERTa/CamemBERT encoders with "
             "absolute positions and GELU"
         )
+
+
+class RequestError(ExportError, ValueError):
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class RecipeError(ExportError, ValueError):

@@ -12,25 +12,34 @@ from e5_onnx.verify import verify_folder
 from e5_onnx_export import golden
 from e5_onnx_export.authored import AuthorPrecision
 from e5_onnx_export.card import model_card
+from e5_onnx_export.card_parts import CARD_NAME
+from e5_onnx_export.errors import UnsupportedModelError
 from e5_onnx_export.full_precision import author_fp32
 from e5_onnx_export.int8_precision import author_int8
 from e5_onnx_export.job import Job
 from e5_onnx_export.lean_proof import prove_lean
 from e5_onnx_export.manifest_writer import describe
 from e5_onnx_export.samples import run_graph
+from e5_onnx_export.stock_precision import author_stock
 from e5_onnx_export.texts import golden_texts
 
-CARD_NAME: Final = "README.md"
+_HEAD_WIDTH: Final = 8
 
-_AUTHORS: Final[dict[Precision, AuthorPrecision]] = {"fp32": author_fp32, "int8": author_int8}
+_AUTHORS: Final[dict[Precision, AuthorPrecision]] = {
+    "fp32": author_fp32,
+    "int8": author_int8,
+    "int8-stock": author_stock,
+}
 
 
 def write_packed(job: Job, folder: Path) -> Parity:
     """Fills an empty folder and returns its parity.
 
     Raises:
+        UnsupportedModelError: If onnxruntime has no attention kernel for the width of its heads.
         ParityError: If its vectors are too far from the reference's.
     """
+    _check_heads(job)
     shutil.copyfile(job.checkpoint.tokenizer, folder / TOKENIZER_NAME)
     tokenizer = load_tokenizer(folder)
     authored = _AUTHORS[job.request.precision](job, folder, tokenizer)
@@ -53,3 +62,12 @@ def _write_golden(job: Job, folder: Path, tokenizer: TextTokenizer, *, tolerance
     # Whole, as Embedder.tokenize gives them, even where the model takes less.
     ids = [text.ids for text in tokenized]
     golden.write(folder / GOLDEN_NAME, texts, ids, vectors=vectors, tolerance=tolerance)
+
+
+def _check_heads(job: Job) -> None:
+    shape = job.checkpoint.architecture
+    width = shape.hidden // shape.heads
+    # GroupQueryAttention refuses others, long after the work has begun.
+    if width % _HEAD_WIDTH:
+        found = f"its attention heads are {width} wide, not a multiple of {_HEAD_WIDTH}"
+        raise UnsupportedModelError(job.request.source, found)

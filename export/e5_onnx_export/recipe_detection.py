@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from e5_onnx.manifest import Pooling
-from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, RECIPES, Recipe, RecipeName
+from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, RECIPES, WEB_SEARCH_TASK, Recipe, RecipeName
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.checkpoint.sentence_files import (
     LENGTH_NAME,
@@ -150,7 +150,9 @@ def _asked_for(request: RecipeRequest) -> Recipe | None:
         return RECIPES[request.recipe]
     if by_hand:
         query = _checked("--query-template", request.query_template, ("text", "task"))
-        return Recipe("custom", query, _checked("--document-template", request.document_template, ("text",)))
+        document = _checked("--document-template", request.document_template, ("text",))
+        # So that a query without a task is not an error: the family's usual one.
+        return Recipe("custom", query, document, WEB_SEARCH_TASK if "{task}" in query else None)
     if request.recipe == "custom":
         raise RecipeError(
             "recipe custom is made of --query-template and --document-template: give one or both"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from e5_onnx.manifest import Parity, Precision
+from e5_onnx_export.errors import RequestError
 from e5_onnx_export.quantize.rounding import WeightBits
 from e5_onnx_export.recipe_detection import RecipeRequest
 
@@ -58,6 +59,12 @@ class ExportRequest:
     reference: ReferenceOption = "auto"
     quantization: QuantizationRequest = field(default_factory=QuantizationRequest)
     force: bool = False
+
+    def __post_init__(self) -> None:
+        if self.graph == "standard" and self.precision != "fp32":
+            raise RequestError(
+                f"--graph standard is fp32 only, not {self.precision}: other tools quantise it"
+            )
 
 
 @dataclass(frozen=True, slots=True)

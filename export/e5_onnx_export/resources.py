@@ -7,20 +7,27 @@ from typing import Final
 
 from e5_onnx.manifest import Architecture, Precision
 from e5_onnx_export.checkpoint import Checkpoint
-from e5_onnx_export.request import ExportRequest
+from e5_onnx_export.request import ExportRequest, GraphKind
 
 # Bytes of a stored word-table or linear weight, its scales included.
-_TABLE_BYTES: Final[dict[Precision, float]] = {"fp32": 4, "int8": 1.01, "int4": 1.01, "int8-stock": 4}
+_TABLE_BYTES: Final[dict[Precision, float]] = {"fp32": 4, "int8": 1.01, "int4": 1.01, "int8-stock": 1.01}
 _LINEAR_BYTES: Final[dict[Precision, float]] = {"fp32": 4, "int8": 1.01, "int4": 0.63, "int8-stock": 1.01}
+# fp32 copies that stand beside the result for a while: the graph that a quantised one is made from; for
+# optimum a Hugging Face folder, its own export and a copy with the weights in one file.
+_FP32_COPIES: Final[dict[tuple[GraphKind, Precision], int]] = {
+    ("packed", "fp32"): 0,
+    ("packed", "int8"): 1,
+    ("packed", "int4"): 1,
+    ("packed", "int8-stock"): 3,
+    ("standard", "fp32"): 3,
+}
 _GRAPH_BYTES: Final = 4_000_000
 
 
 def disk_need(checkpoint: Checkpoint, request: ExportRequest) -> int:
     """Estimates the bytes an export needs on OUT's disk at its fullest, some per cent too high."""
     need = model_bytes(checkpoint, request.precision)
-    # Other precisions are made from the fp32 graph, and the standard one from an fp32 copy of the checkpoint.
-    made_from_fp32 = request.precision != "fp32" or request.graph == "standard"
-    return need + (model_bytes(checkpoint, "fp32") if made_from_fp32 else 0)
+    return need + _FP32_COPIES[request.graph, request.precision] * model_bytes(checkpoint, "fp32")
 
 
 def model_bytes(checkpoint: Checkpoint, precision: Precision) -> int:

@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 
 from e5_onnx.encoded import Encoded
 from e5_onnx.engine import Engine, Request
-from e5_onnx.errors import ClosedError, FingerprintError, ForkedError, TruncationWarning
-from e5_onnx.exact_int8 import ExactInt8, needs_exact_kernels
-from e5_onnx.folder import open_folder
+from e5_onnx.errors import ClosedError, ForkedError, TruncationWarning
+from e5_onnx.exact_int8 import ExactInt8
 from e5_onnx.manifest import Manifest
+from e5_onnx.opening import open_engine
 from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
 from e5_onnx.recipes import Role
-from e5_onnx.session import Session, require_onnxruntime
 from e5_onnx.streaming import chunks
 from e5_onnx.threads import choose_threads
-from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice, open_tokenizer
+from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice
 
 Texts = str | Sequence[str]
 
@@ -73,14 +72,10 @@ class Embedder:
         self._options = Options(threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8)
         self._path = Path(folder)
         self._threads = choose_threads(threads).count
-        self._manifest = self._checked_manifest()
         self._pid = os.getpid()
-        # A fingerprint vouches for tokenizer.json and not for the lean file made from it.
-        pinned = fingerprint is not None and tokenizer == "auto"
-        self._tokenizer = open_tokenizer(self._path, self._manifest, "tokenizers" if pinned else tokenizer)
-        exact = needs_exact_kernels(self._manifest, exact_int8)
-        session = Session(self._path, self._threads, exact_int8=exact)
-        self._engine: Engine | None = Engine(self._manifest, self._tokenizer, session, token_budget)
+        engine = open_engine(self._path, self._options, self._threads)
+        self._manifest, self._tokenizer_name = engine.manifest, engine.tokenizer.name
+        self._engine: Engine | None = engine
 
     @property
     def dimension(self) -> int:
@@ -110,7 +105,7 @@ class Embedder:
     @property
     def tokenizer(self) -> str:
         """The tokenizer library in use."""
-        return self._tokenizer.name
+        return self._tokenizer_name
 
     def embed_queries(self, texts: Texts, *, task: str | None = None) -> NDArray[np.float32]:
         """Embeds queries: `encode` with role `query`, vectors only."""
@@ -211,17 +206,6 @@ class Embedder:
     def close(self) -> None:
         """Lets go of the model; a second call does nothing."""
         self._engine = None
-
-    def _checked_manifest(self) -> Manifest:
-        opened = open_folder(self._path)
-        if self._options.fingerprint not in (None, opened.manifest.fingerprint):
-            raise FingerprintError(str(self._options.fingerprint), opened.manifest.fingerprint)
-        require_onnxruntime(opened.manifest.onnxruntime_min)
-        if self._options.verify or self._options.fingerprint is not None:
-            opened.check_everything()
-        else:
-            opened.check()
-        return opened.manifest
 
     def _loaded(self) -> Engine:
         if self._engine is None:

@@ -167,8 +167,7 @@ class TemplateTooLongError(InputError, ValueError):
 class RoleError(InputError, ValueError):
     def __init__(self, role: object, choices: Sequence[str], reason: str = "unknown role") -> None:
         self.role, self.choices, self.reason = role, tuple(choices), reason
-        given = "" if role is None else f": {role!r}"
-        super().__init__(f"{reason}{given}; choose one of {', '.join(choices)}")
+        super().__init__(f"{reason}: {role!r}; choose one of {', '.join(choices)}")
 
 
 class TaskError(InputError, ValueError):

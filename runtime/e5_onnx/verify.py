@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 
 from e5_onnx.engine import Engine, Request
 from e5_onnx.errors import IntegrityError, MissingFileError, ModelLoadError, UnsafeFolderError
-from e5_onnx.exact_int8 import needs_exact_kernels
-from e5_onnx.folder import ModelFolder, open_folder
+from e5_onnx.folder import open_folder
 from e5_onnx.manifest import GOLDEN_NAME
-from e5_onnx.options import DEFAULT_TOKEN_BUDGET
+from e5_onnx.opening import open_frugal_engine
 from e5_onnx.recipes import ROLES
-from e5_onnx.session import Session, require_onnxruntime
+from e5_onnx.session import require_onnxruntime
 from e5_onnx.threads import choose_threads
-from e5_onnx.tokenization import open_tokenizer
 
 _UNPACKED_LIMIT: Final = 64_000_000
 _Array = NDArray[Any]
@@ -82,7 +80,7 @@ def verify_folder(folder: Path, *, threads: int | None = None) -> VerifyReport:
     # Everything, the golden file among it, before anything of it is believed.
     opened.check_everything()
     golden = read_golden(folder / GOLDEN_NAME)
-    max_abs = _compare(_open_engine(opened, choose_threads(threads).count), golden)
+    max_abs = _compare(open_frugal_engine(opened, choose_threads(threads).count), golden)
     return VerifyReport(len(opened.manifest.files), len(golden.texts), max_abs, golden.tolerance)
 
 
@@ -124,14 +122,6 @@ def _golden(  # noqa: PLR0917 - the arrays of the file, in its order
         vectors=vectors.astype(np.float32),
         tolerance=float(tolerance),
     )
-
-
-def _open_engine(opened: ModelFolder, threads: int) -> Engine:
-    """An engine that takes little memory: it embeds a dozen texts."""
-    exact = needs_exact_kernels(opened.manifest, "auto")
-    session = Session(opened.path, threads, exact_int8=exact, prepack=False)
-    tokenizer = open_tokenizer(opened.path, opened.manifest, "tokenizers")
-    return Engine(opened.manifest, tokenizer, session, DEFAULT_TOKEN_BUDGET)
 
 
 def _compare(engine: Engine, golden: Golden) -> float:

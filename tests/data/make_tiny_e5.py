@@ -18,7 +18,7 @@ from tiny_models import XLM_ROBERTA, tiny_weights, write_checkpoint  # noqa: E40
 from tiny_tokenizers import write_tiny_tokenizer  # noqa: E402
 
 from e5_onnx.manifest import Precision  # noqa: E402
-from e5_onnx_export.packed import CARD_NAME  # noqa: E402
+from e5_onnx_export.card_parts import CARD_NAME  # noqa: E402
 from e5_onnx_export.pipeline import export  # noqa: E402
 from e5_onnx_export.recipe_detection import RecipeRequest  # noqa: E402
 from e5_onnx_export.request import ExportRequest  # noqa: E402

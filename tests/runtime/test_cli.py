@@ -191,7 +191,7 @@ def test_long_texts(
 EMBED = ["embed", "{model}", "{text}", "--output", "-"]
 
 USAGE = {
-    "no role": (EMBED, "needs --role; choose one of query, document, raw"),
+    "no role": (EMBED, "--role is None; it must be one of query, document, raw for recipe"),
     "unknown input": (["embed", "{model}", "a.doc", "--role", "raw", "--output", "-"], "INPUT is 'a.doc'"),
     "unknown output": ([*EMBED, "--role", "raw", "--output", "o.csv"], "--output is 'o.csv'"),
     "a task for documents": ([*EMBED, "--role", "document", "--task", "t"], "takes no task"),

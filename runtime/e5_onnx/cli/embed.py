@@ -13,7 +13,7 @@ from e5_onnx.cli.exit_codes import DONE
 from e5_onnx.cli.records import FORMATS, Record, Source, open_source
 from e5_onnx.cli.vectors_out import VectorWriter, check_output, open_output
 from e5_onnx.embedder import Embedder
-from e5_onnx.errors import RecordError, RoleError, TextTooLongError, TruncationWarning
+from e5_onnx.errors import OptionError, RecordError, TextTooLongError, TruncationWarning
 from e5_onnx.progress import ProgressLine
 from e5_onnx.recipes import ROLES, Role
 
@@ -60,11 +60,11 @@ def choose_role(model: Embedder, role: Role | None) -> Role:
     """The role asked for; `document` where the model writes all texts alike.
 
     Raises:
-        RoleError: If none was asked for and it matters.
+        OptionError: If none was asked for and it matters.
     """
     if role is None and model.manifest.recipe.has_roles:
-        reason = f"recipe {model.manifest.recipe.name!r} needs --role"
-        raise RoleError(None, ROLES, reason)
+        recipe = model.manifest.recipe.name
+        raise OptionError("--role", role, f"one of {', '.join(ROLES)} for recipe {recipe!r}")
     return role or "document"
 
 

@@ -1,0 +1,45 @@
+"""From a folder to a loaded model: everything is checked before anything is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e5_onnx.engine import Engine
+from e5_onnx.errors import FingerprintError
+from e5_onnx.exact_int8 import needs_exact_kernels
+from e5_onnx.folder import ModelFolder, open_folder
+from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
+from e5_onnx.session import Session, require_onnxruntime
+from e5_onnx.tokenization import open_tokenizer
+
+
+def open_engine(path: Path, options: Options, threads: int) -> Engine:
+    """Checks a folder as far as the options ask and loads it.
+
+    Raises:
+        FolderError: A leaf of it says what is wrong with the folder.
+        MissingExtraError: If a tokenizer is asked for that is not installed.
+    """
+    opened = open_folder(path)
+    manifest = opened.manifest
+    pinned = options.fingerprint is not None
+    if pinned and options.fingerprint != manifest.fingerprint:
+        raise FingerprintError(str(options.fingerprint), manifest.fingerprint)
+    require_onnxruntime(manifest.onnxruntime_min)
+    if options.verify or pinned:
+        opened.check_everything()
+    else:
+        opened.check()
+    # A fingerprint vouches for tokenizer.json and not for the lean file made from it.
+    choice = "tokenizers" if pinned and options.tokenizer == "auto" else options.tokenizer
+    tokenizer = open_tokenizer(path, manifest, choice)
+    session = Session(path, threads, exact_int8=needs_exact_kernels(manifest, options.exact_int8))
+    return Engine(manifest, tokenizer, session, options.token_budget)
+
+
+def open_frugal_engine(opened: ModelFolder, threads: int) -> Engine:
+    """Loads a folder that was checked, leaving its weights in the mapped file: for a dozen texts."""
+    exact = needs_exact_kernels(opened.manifest, "auto")
+    session = Session(opened.path, threads, exact_int8=exact, prepack=False)
+    tokenizer = open_tokenizer(opened.path, opened.manifest, "tokenizers")
+    return Engine(opened.manifest, tokenizer, session, DEFAULT_TOKEN_BUDGET)
