@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e5_onnx_perf.accuracy.scores import cosines, spearman
+from e5_onnx_perf.accuracy.sts_command import PUBLISHED_E5_SMALL
+from e5_onnx_perf.accuracy.stsb import read_pairs
+from e5_onnx_perf.cli import main
+from e5_onnx_perf.errors import DataError
+
+GOOD = 'A cat.,"A cat, asleep.",4.5\nTea.,Bread.,0.5\nMoon.,The moon.,5.0\n'
+
+
+def write(data: Path, text: str | bytes, *, language: str = "de") -> Path:
+    name = f"stsb/stsb-{language}-test.csv"
+    (data / "stsb").mkdir(exist_ok=True)
+    content = text.encode() if isinstance(text, str) else text
+    (data / name).write_bytes(content)
+    with (data / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{hashlib.sha256(content).hexdigest()}  ./{name}\n")
+    return data
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    pairs = read_pairs(write(tmp_path, GOOD), "de")
+    assert pairs.left == ["A cat.", "Tea.", "Moon."]
+    assert pairs.right[0] == "A cat, asleep."
+    assert pairs.scores.tolist() == [4.5, 0.5, 5.0]
+    assert len(read_pairs(tmp_path, "de", 2).left) == 2
+
+
+BAD = {
+    "columns": ("A.,B.,1.0\nA.,B.\n", r"stsb/stsb-de-test\.csv, line 2: 2 columns"),
+    "no number": ("A.,B.,high\n", r"line 1: the score is 'high'"),
+    "out of range": ("A.,B.,1\nA.,B.,7\n", r"line 2: the score is 7\.0, not 0 to 5"),
+    "empty": ("", "it is empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_malformed_files_are_named_with_their_line(name: str, tmp_path: Path) -> None:
+    text, message = BAD[name]
+    with pytest.raises(DataError, match=message):
+        read_pairs(write(tmp_path, text), "de")
+
+
+def test_unknown_languages_and_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no language 'xx'; there are de, en"):
+        read_pairs(tmp_path, "xx")
+    with pytest.raises(DataError, match="there is no such file"):
+        read_pairs(tmp_path, "de")
+
+
+def test_hashes_are_compared(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    (tmp_path / "stsb" / "stsb-de-test.csv").write_text(GOOD + "A.,B.,1\n")
+    with pytest.raises(DataError, match="its sha256 is"):
+        read_pairs(tmp_path, "de")
+    (tmp_path / "SHA256SUMS").write_text("")
+    with pytest.raises(DataError, match=r"SHA256SUMS: it has no hash of stsb/stsb-de-test\.csv"):
+        read_pairs(tmp_path, "de")
+    (tmp_path / "SHA256SUMS").unlink()
+    with pytest.raises(DataError, match="hashes are compared with it"):
+        read_pairs(tmp_path, "de")
+
+
+def test_scores_by_hand() -> None:
+    assert spearman(np.array([1.0, 2.0, 3.0, 4.0]), np.array([10.0, 20.0, 40.0, 30.0])) == pytest.approx(80.0)
+    left = np.array([[1, 0], [3, 4]], np.float32)
+    right = np.array([[0, 2], [3, 4]], np.float32)
+    assert cosines(left, right).tolist() == pytest.approx([0, 1])
+
+
+def test_the_published_average() -> None:
+    assert len(PUBLISHED_E5_SMALL) == 10
+    assert sum(PUBLISHED_E5_SMALL.values()) / 10 == pytest.approx(78.46, abs=0.005)
+
+
+def test_the_command(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(write(tmp_path, GOOD), GOOD, language="ja")
+    arguments = ["sts", str(tiny_folder), "--data", str(tmp_path), "--languages", "de,ja"]
+    assert main(arguments) == 0
+    table = capsys.readouterr().out
+    assert "| de | 3 |" in table
+    assert "| ja | 3 |" in table
+    assert "| mean of 1 |" in table
+    assert main([*arguments, "--json", "--limit", "2", "--role", "query"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["language"], row["pairs"]) for row in rows] == [("de", 2), ("ja", 2)]
+
+
+def test_the_command_without_published_languages(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(write(tmp_path, GOOD, language="ja"))
+    assert main(["sts", str(tiny_folder), "--data", data, "--languages", "ja"]) == 0
+    assert "mean" not in capsys.readouterr().out
+
+
+def test_the_command_fails_with_a_sentence(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sts", str(tiny_folder), "--data", str(tmp_path), "--languages", "de"]) == 1
+    assert capsys.readouterr().err.startswith("e5-perf: error: ")
