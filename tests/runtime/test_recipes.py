@@ -100,11 +100,9 @@ def test_a_recipe_without_default_wants_a_task() -> None:
         CUSTOM.template("query")
 
 
-@pytest.mark.parametrize(
-    ("role", "named"), [("passage", ": 'passage'"), ("", ": ''"), (1, ": 1"), (None, "")]
-)
-def test_an_unknown_role_is_refused_before_anything_else(role: object, named: str) -> None:
-    with pytest.raises(RoleError, match=f"^unknown role{named}; choose one of query, document, raw$"):
+@pytest.mark.parametrize("role", ["passage", "", None, 1])
+def test_an_unknown_role_is_refused_before_anything_else(role: object) -> None:
+    with pytest.raises(RoleError, match=f"unknown role: {role!r}; choose one of query, document, raw"):
         PLAIN.template(role, "a task")  # type: ignore[arg-type]
 
 
