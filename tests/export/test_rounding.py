@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+import e5_onnx
+from e5_onnx_export.graph.int8 import GELU_RANGES, SYMMETRIC
+from e5_onnx_export.graph.linear_id import LinearId
+from e5_onnx_export.graph.probe import build_probe
+from e5_onnx_export.quantize.capture import InputSample
+from e5_onnx_export.quantize.rounding import LARGEST, round_columns, round_rows
+from e5_onnx_export.quantize.search import Treatment, Trial
+
+WEIGHT = np.random.default_rng(0).normal(0, 1, (64, 24)).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", [7, 8])
+def test_columns_are_rounded_to_half_a_step(bits: int) -> None:
+    rounded = round_columns(WEIGHT, bits)  # type: ignore[arg-type]
+    assert rounded.values.dtype == np.int8
+    assert rounded.values.min() >= -LARGEST[bits]  # type: ignore[index]
+    assert np.abs(rounded.values).max(axis=0).tolist() == [LARGEST[bits]] * 24  # type: ignore[index]
+    error = np.abs(rounded.values * rounded.scales - WEIGHT)
+    assert (error <= rounded.scales * 0.5001).all()
+
+
+def test_rows_are_rounded_to_half_a_step() -> None:
+    rounded = round_rows(WEIGHT)
+    error = np.abs(rounded.values * rounded.scales[:, None] - WEIGHT)
+    assert (error <= rounded.scales[:, None] * 0.5001).all()
+
+
+def test_zeros_stay_zeros() -> None:
+    zeros = np.zeros((4, 4), np.float32)
+    for rounded in (round_columns(zeros, 8), round_rows(zeros)):
+        assert not rounded.values.any()
+        assert (rounded.scales > 0).all()
+
+
+def test_seven_bits_cannot_saturate_sixteen() -> None:
+    assert 255 * LARGEST[7] * 2 < 2**15 <= 255 * LARGEST[8] * 2
+
+
+@pytest.mark.parametrize("activations", [SYMMETRIC, *GELU_RANGES], ids=lambda a: a.zero_point)
+def test_activations_survive_the_round_trip(activations) -> None:
+    x = np.random.default_rng(1).normal(0, 1, (6, 50)).astype(np.float32)
+    if activations.lowest is not None:
+        x = np.maximum(x, activations.lowest)
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    step = np.maximum(largest / (255 - activations.zero_point), 0.17 / activations.zero_point)
+    assert (np.abs(activations.round_trip(x) - x) <= step * 0.51).all()
+
+
+def sample(rows: np.ndarray) -> InputSample:
+    return InputSample(rows.min(axis=0), rows.max(axis=0), rows)
+
+
+def outliers() -> np.ndarray:
+    rows = np.random.default_rng(2).normal(0, 1, (200, 64)).astype(np.float32)
+    rows[:, [3, 40]] *= 30
+    rows[:, 7] += 25
+    return rows
+
+
+def test_the_search_takes_the_treatment_with_the_least_error() -> None:
+    trial = Trial(LinearId(0, "qkv"), sample(outliers()), WEIGHT, 8)
+    choice = trial.choose()
+    assert choice.treatment.smoothing is not None
+    assert choice.error == trial.error(choice.treatment)
+    assert choice.error < 0.5 * trial.error(Treatment(SYMMETRIC))
+    assert choice.error == trial.choose().error
+
+
+def test_even_inputs_need_no_smoothing() -> None:
+    rows = np.random.default_rng(3).uniform(-1, 1, (200, 64)).astype(np.float32)
+    trial = Trial(LinearId(0, "attention_out"), sample(rows), WEIGHT, 8)
+    assert trial.choose().error <= trial.error(Treatment(SYMMETRIC))
+
+
+def test_ffn_out_chooses_among_zero_points() -> None:
+    rows = np.maximum(outliers(), -0.17)
+    choice = Trial(LinearId(1, "ffn_out"), sample(rows), WEIGHT, 8).choose()
+    assert choice.treatment.smoothing is None
+    assert choice.treatment.activations in GELU_RANGES
+
+
+def test_the_shipped_probe_is_what_the_program_makes(tmp_path: Path) -> None:
+    ir.save(build_probe(), tmp_path / "probe.onnx")
+    shipped = Path(e5_onnx.__file__).parent / "int8_probe.onnx"
+    assert (tmp_path / "probe.onnx").read_bytes() == shipped.read_bytes()
