@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from e5_onnx_export import package
+from e5_onnx_export.errors import DiskSpaceError, OutputExistsError
+from e5_onnx_export.package import atomic_folder, check_target, require_space
+
+
+def fill(folder: Path, text: str = "new") -> None:
+    (folder / "e5.json").write_text(text)
+    (folder / "sub").mkdir()
+    (folder / "sub" / "file").write_text(text)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    with atomic_folder(out, force=False) as partial:
+        fill(partial)
+        assert not out.exists()
+        assert partial.parent == out.parent
+    assert names(out) == ["e5.json", "sub"]
+    assert names(out.parent) == ["out"]
+    assert out.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_an_error_leaves_nothing(error: type[BaseException], tmp_path: Path) -> None:
+    def export() -> None:
+        with atomic_folder(tmp_path / "out", force=False) as partial:
+            fill(partial)
+            raise error
+
+    with pytest.raises(error):
+        export()
+    assert names(tmp_path) == []
+
+
+def test_what_is_there_is_kept_without_force(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with pytest.raises(OutputExistsError, match="out exists: replace it with --force, or choose another"):
+        check_target(tmp_path / "out", force=False)
+
+
+def test_a_model_folder_is_replaced_with_force(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "e5.json").write_text("old")
+    (out / "old file").touch()
+    with atomic_folder(out, force=True) as partial:
+        fill(partial)
+        assert (out / "e5.json").read_text() == "old"
+    assert names(out) == ["e5.json", "sub"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_an_empty_folder_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with atomic_folder(tmp_path / "out", force=True) as partial:
+        fill(partial)
+    assert (tmp_path / "out" / "e5.json").read_text() == "new"
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "link"])
+def test_anything_else_is_never_deleted(kind: str, tmp_path: Path) -> None:
+    out, other = tmp_path / "out", tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.txt").touch()
+    {"folder": lambda: shutil.copytree(other, out), "file": out.touch, "link": lambda: out.symlink_to(other)}[
+        kind
+    ]()
+    with pytest.raises(OutputExistsError, match="it is not a model folder, so --force does not delete it"):
+        check_target(out, force=True)
+    assert (other / "thesis.txt").exists()
+
+
+def test_a_failed_exchange_brings_the_old_folder_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "e5.json").write_text("old")
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if ".partial-" in self.name:
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="Input/output"), atomic_folder(out, force=True) as partial:
+        fill(partial)
+    assert (out / "e5.json").read_text() == "old"
+    assert names(tmp_path) == ["out"]
+
+
+def dead_process() -> int:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def test_leftovers_of_dead_exports_are_removed(tmp_path: Path) -> None:
+    dead = tmp_path / f".out.partial-{dead_process()}-x"
+    mine = tmp_path / f".out.partial-{os.getpid()}-y"
+    other = tmp_path / f".other.partial-{dead_process()}-z"
+    for folder in (dead, mine, other):
+        folder.mkdir()
+    with atomic_folder(tmp_path / "out", force=False) as partial:
+        fill(partial)
+    assert names(tmp_path) == sorted([mine.name, other.name, "out"])
+
+
+def test_processes_of_others_count_as_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_pid: int, _signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refused)
+    assert package._is_running(1)
+
+
+def test_a_full_disk_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage(0, 0, 5_000_000))
+    require_space(tmp_path / "not" / "there", 5_000_000)
+    with pytest.raises(DiskSpaceError, match="needs 6 MB, 5 MB are free"):
+        require_space(tmp_path / "not" / "there", 6_000_000)
