@@ -23,8 +23,7 @@ from e5_onnx_export.texts import held_out_texts
 DEFAULT_MIN_COSINE: Final = 0.999
 
 # Another CPU's float kernels differ in the last bits, and a value between two integers may then fall to the
-# other side: measured by comparing onnxruntime's optimised and plain graphs, and one thread with two
-# (docs/int8.md).
+# other side: 2.4e-3 on e5-small between AVX-512 and emulated AVX2 (docs/int8.md).
 INT8_TOLERANCE: Final = 5e-3
 
 

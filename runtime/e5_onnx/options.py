@@ -10,7 +10,7 @@ from e5_onnx.exact_int8 import ExactInt8
 from e5_onnx.overflow import check_policy
 from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice
 
-# Cells of a batch's grid. Larger batches are not faster on a CPU and cost memory (perf/README.md).
+# Cells of a batch's grid: with it a batch of the large model takes about half a gigabyte.
 DEFAULT_TOKEN_BUDGET: Final = 2048
 
 

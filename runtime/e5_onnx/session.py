@@ -18,7 +18,7 @@ _OUTPUT: Final = "sentence_embedding"
 _ERRORS_AND_WORSE: Final = 3
 
 _CONFIG: Final = {
-    # Waiting threads sleep: spinning burns whole cores after each call and gains little (docs/threads.md).
+    # Waiting threads sleep: spinning burns whole cores after each call and gains little on short calls.
     "session.intra_op.allow_spinning": "0",
     "session.inter_op.allow_spinning": "0",
 }
