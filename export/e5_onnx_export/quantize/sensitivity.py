@@ -50,8 +50,8 @@ class Sensitivity:
 def measure_sensitivity(job: Job, plan: Plan, *, folder: Path, ids: Sequence[Ids]) -> list[Sensitivity]:
     """Rounds the inputs of one linear after the other and compares the model's vectors.
 
-    One fp32 graph with a switch for each linear does it. Only inputs are rounded, since they cause most of the
-    error and rounding weights as well would take a graph for each linear.
+    One fp32 graph with a switch for each linear does it. Only inputs are rounded, since they cause most of
+    the error and rounding weights as well would take a graph for each linear.
 
     Args:
         job: The export.
