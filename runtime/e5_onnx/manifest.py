@@ -198,6 +198,8 @@ def _check_values(manifest: Manifest) -> None:
     for name in ("dimension", "max_tokens"):
         if getattr(manifest, name) < 1:
             raise ManifestError(name, f"is {getattr(manifest, name)}, not a positive number")
+    if manifest.dimension != manifest.architecture.hidden:
+        raise ManifestError("dimension", f"is {manifest.dimension}, not architecture.hidden")
     for name in ("query_template", "document_template"):
         template = getattr(manifest.recipe, name)
         if template.count("{text}") != 1:

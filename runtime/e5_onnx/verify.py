@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,10 +133,10 @@ def _compare(engine: Engine, golden: Golden) -> float:
         request = Request(role, None, "truncate")
         for index, text in zip(chosen, engine.tokenize(texts, request), strict=True):
             if not np.array_equal(text.ids, golden.ids[index]):
-                what = f"the token ids of golden text {index}"
-                raise IntegrityError(GOLDEN_NAME, what, expected=golden.ids[index], found=text.ids)
-        found = engine.encode(texts, request).vectors
-        difference[chosen] = found - golden.vectors[chosen]
+                what = f"the sha256 of the token ids of golden text {index}"
+                expected, found = (sha256(ids.tobytes()).hexdigest() for ids in (golden.ids[index], text.ids))
+                raise IntegrityError(GOLDEN_NAME, what, expected=expected, found=found)
+        difference[chosen] = engine.encode(texts, request).vectors - golden.vectors[chosen]
     # NumPy's maximum, unlike Python's, is NaN if anything is.
     worst = float(np.abs(difference).max())
     if not worst <= golden.tolerance:

@@ -173,7 +173,7 @@ def test_plain_implies_no_pooling(folder):
             RecipeRequest(query_template="Q: {text}", document_template="D: {text}"),
             ("Q: {text}", "D: {text}"),
         ),
-        (RecipeRequest(query_template="{task} ? {text}!"), ("{task} ? {text}!", "{text}")),
+        (RecipeRequest(query_template="{task} ? {text}!"), ("{task} ? {text}!", "{text}", WEB_SEARCH_TASK)),
         (RecipeRequest(document_template="D: {text}"), ("{text}", "D: {text}")),
         (RecipeRequest(recipe="custom", query_template='{"q": "{text}"}'), ('{"q": "{text}"}', "{text}")),
     ],

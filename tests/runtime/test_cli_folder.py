@@ -144,4 +144,7 @@ def test_info_of_other_folders(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
     )  # fmt: skip
     assert "int8, 8-bit weights, in fp32: layer.0.qkv" in table
     assert "not exact here, so slower exact ones are used" in table
-    assert "tokie 0.1.4 proved equal on 43,000 texts" in table
+    assert "tokenizers here; tokie 0.1.4 proved equal on 43,000 texts" in table
+    monkeypatch.setattr(info, "check_proof", lambda _manifest: None)
+    lean = info_of(folder, lean_tokenizer=LeanTokenizer("tokie", "0.1.4", 43_000))
+    assert "tokie here; tokie 0.1.4 proved equal on 43,000 texts" in lean

@@ -211,6 +211,7 @@ def test_a_missing_key_is_named(path: tuple[str, ...]) -> None:
     ("changes", "message"),
     [
         ({"dimension": 0}, "e5.json: dimension: is 0, not a positive number"),
+        ({"dimension": 12}, "e5.json: dimension: is 12, not architecture.hidden"),
         ({"max_tokens": -1}, "e5.json: max_tokens: is -1, not a positive number"),
         ({"precision": "int2"}, "e5.json: precision: is 'int2', not one of fp32, int8, int4, int8-stock"),
         ({"onnxruntime_min": "new"}, "e5.json: onnxruntime_min: is 'new', not a version"),
