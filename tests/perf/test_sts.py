@@ -38,6 +38,13 @@ BAD = {
     "columns": ("A.,B.,1.0\nA.,B.\n", r"stsb/stsb-de-test\.csv, line 2: 2 columns"),
     "no number": ("A.,B.,high\n", r"line 1: the score is 'high'"),
     "out of range": ("A.,B.,1\nA.,B.,7\n", r"line 2: the score is 7\.0, not 0 to 5"),
+    "after lines in quotes": (
+        'A.,"B\nB\nB.",1\nA.,B.,high\n',
+        r"line 4: the score is 'high'",
+    ),
+    "not a number": ("A.,B.,nan\n", r"line 1: the score is nan, not 0 to 5"),
+    "open quotes": ('A.,B.,1\nA.,"B.,1\n', r"stsb-de-test\.csv, line \d: unexpected end of data"),
+    "not UTF-8": (b"A.,B.,1\n\xff,B.,1\n", r"stsb-de-test\.csv, line \d: 'utf-8' codec can't decode"),
     "empty": ("", "it is empty"),
 }
 
@@ -61,12 +68,19 @@ def test_hashes_are_compared(tmp_path: Path) -> None:
     (tmp_path / "stsb" / "stsb-de-test.csv").write_text(GOOD + "A.,B.,1\n")
     with pytest.raises(DataError, match="its sha256 is"):
         read_pairs(tmp_path, "de")
-    (tmp_path / "SHA256SUMS").write_text("")
+    (tmp_path / "SHA256SUMS").write_text("\nno-hash-here\n")
     with pytest.raises(DataError, match=r"SHA256SUMS: it has no hash of stsb/stsb-de-test\.csv"):
         read_pairs(tmp_path, "de")
     (tmp_path / "SHA256SUMS").unlink()
     with pytest.raises(DataError, match="hashes are compared with it"):
         read_pairs(tmp_path, "de")
+
+
+def test_a_correlation_of_ties() -> None:
+    # Ranks 1, 2.5, 2.5, 4 against 1 to 4: 4.5 of the square root of 4.5 * 5.
+    found, truth = np.array([0.1, 0.5, 0.5, 0.9]), np.array([1.0, 2.0, 3.0, 4.0])
+    assert spearman(found, truth) == pytest.approx(100 * 4.5 / (4.5 * 5) ** 0.5)
+    assert spearman(-found, truth) == pytest.approx(-100 * 4.5 / (4.5 * 5) ** 0.5)
 
 
 def test_scores_by_hand() -> None:

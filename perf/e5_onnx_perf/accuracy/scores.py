@@ -18,9 +18,31 @@ def cosines(left: Floats, right: Floats) -> NDArray[np.float64]:
 
 
 def spearman(found: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
-    """Spearman's rank correlation x 100, as mteb's STS tasks report it."""
+    """Spearman's rank correlation x 100, as mteb's STS tasks report it; equal values share a rank.
+
+    Args:
+        found: What the model says, float64 [n].
+        truth: What people say, float64 [n].
+
+    Returns:
+        -100 to 100; NaN if all values of either are the same.
+
+    Raises:
+        MissingExtraError: If scipy is not installed.
+    """
+    require_scipy()
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(found, truth).statistic) * 100
+
+
+def require_scipy() -> None:
+    """Asks for scipy before minutes of work, and not after.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
     try:
-        from scipy.stats import spearmanr
+        import scipy.stats  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("perf", "scipy") from error
-    return float(spearmanr(found, truth).statistic) * 100

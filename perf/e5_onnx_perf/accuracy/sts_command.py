@@ -12,7 +12,7 @@ from typing import Final
 
 from e5_onnx import Embedder
 from e5_onnx.recipes import ROLES, Role
-from e5_onnx_perf.accuracy.scores import cosines, spearman
+from e5_onnx_perf.accuracy.scores import cosines, require_scipy, spearman
 from e5_onnx_perf.accuracy.stsb import LANGUAGES, read_pairs
 
 # multilingual-e5-small, cosine Spearman x 100 on the test sets: embeddings-benchmark/results,
@@ -28,6 +28,8 @@ Scores a model folder on the STS-B test sets: Spearman's rank correlation of cos
 
 Beside it stand the figures published for multilingual-e5-small, which were made without a prefix: so --role
 raw is the default here, though a query prefix on both sides is what its authors recommend."""
+
+_FEWEST: Final = 2
 
 EXAMPLE: Final = "  e5-perf sts e5-small --data data --languages de,en"
 
@@ -54,10 +56,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
+    languages = parsed.languages.split(",")
+    if unknown := set(languages) - set(LANGUAGES):
+        raise argparse.ArgumentTypeError(
+            f"--languages: there is no {', '.join(sorted(unknown))!r}; choose of {', '.join(LANGUAGES)}"
+        )
+    if parsed.limit is not None and parsed.limit < _FEWEST:
+        raise argparse.ArgumentTypeError(f"--limit is at least {_FEWEST}: fewer pairs have no order")
+    require_scipy()
     with Embedder(parsed.folder) as model:
         rows = [
             score(model, parsed.data, language, role=parsed.role, limit=parsed.limit)
-            for language in parsed.languages.split(",")
+            for language in languages
         ]
     sys.stdout.write(json.dumps([asdict(row) for row in rows]) + "\n" if parsed.json else table(rows))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,11 @@ class Pairs:
 def read_pairs(data: Path, language: str, limit: int | None = None) -> Pairs:
     """Reads `stsb/stsb-LANGUAGE-test.csv` after comparing its hash with SHA256SUMS.
 
+    Args:
+        data: The folder that holds stsb/ and SHA256SUMS.
+        language: One of `LANGUAGES`.
+        limit: Pairs to keep, the first; at least 1.
+
     Raises:
         DataError: Naming file and line.
     """
@@ -47,12 +53,22 @@ def read_pairs(data: Path, language: str, limit: int | None = None) -> Pairs:
     if not file.is_file():
         raise DataError(str(file), "there is no such file: --data names the folder that holds stsb/")
     _check_hash(data, name)
-    with file.open(encoding="utf-8", newline="") as opened:
-        rows = [_read_row(row, name, line) for line, row in enumerate(csv.reader(opened), 1)]
+    rows = list(_read_rows(file, name))
     if not rows:
         raise DataError(name, "it is empty")
     left, right, scores = zip(*rows[:limit], strict=True)
     return Pairs(list(left), list(right), np.array(scores))
+
+
+def _read_rows(file: Path, name: str) -> Iterator[tuple[str, str, float]]:
+    with file.open(encoding="utf-8", newline="") as opened:
+        reader = csv.reader(opened, strict=True)
+        try:
+            # A quoted sentence may take several lines: its row is named by the last of them.
+            for row in reader:
+                yield _read_row(row, name, reader.line_num)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(name, str(error), line=reader.line_num + 1) from error
 
 
 def _read_row(row: list[str], name: str, line: int) -> tuple[str, str, float]:
@@ -71,8 +87,8 @@ def _check_hash(data: Path, name: str) -> None:
     sums = data / SUMS
     if not sums.is_file():
         raise DataError(str(sums), "there is no such file: the data's hashes are compared with it")
-    lines = (line.split(maxsplit=1) for line in sums.read_text("utf-8").splitlines() if line.strip())
-    known = {path.strip().removeprefix("*").removeprefix("./"): digest for digest, path in lines}
+    lines = (line.partition(" ") for line in sums.read_text("utf-8").splitlines())
+    known = {path.strip().removeprefix("*").removeprefix("./"): digest for digest, _, path in lines}
     if name not in known:
         raise DataError(SUMS, f"it has no hash of {name}")
     found = file_sha256(data / name)
