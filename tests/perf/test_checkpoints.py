@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_models import XLM_ROBERTA, tiny_weights
+from tiny_tokenizers import write_tiny_tokenizer
 
+from e5_onnx.errors import MissingExtraError
+from e5_onnx_export import ExportRequest, RecipeRequest, export
+from e5_onnx_export.checkpoint import open_checkpoint
+from e5_onnx_perf.checkpoints import seeded
 from e5_onnx_perf.checkpoints.seeded import SeededWeights, architecture
 from e5_onnx_perf.checkpoints.stress import StressWeights
+from e5_onnx_perf.cli import main
 
 # More rows of the word table than are drawn at once.
 SHAPE = replace(XLM_ROBERTA, vocabulary=5000)
@@ -44,6 +53,94 @@ def test_the_distribution() -> None:
     assert table.std() == pytest.approx(0.02, rel=0.02)
     assert set(weights.read("encoder.layer.1.output.LayerNorm.weight").tolist()) == {1.0}
     assert set(weights.read("encoder.layer.1.output.LayerNorm.bias").tolist()) == {0.0}
+
+
+@pytest.fixture
+def tiny_sizes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Seeded checkpoints of a tiny shape, with a tiny tokenizer in the place of the packaged one."""
+
+    class Demo:
+        tokenizer = write_tiny_tokenizer(tmp_path / "packaged.json")
+
+    monkeypatch.setattr(seeded, "architecture", lambda _size: SHAPE)
+    monkeypatch.setattr(seeded, "open_checkpoint", lambda _source: Demo)
+
+
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.mark.usefixtures("tiny_sizes")
+class TestMakeCheckpoint:
+    def test_it_can_be_opened(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        out = tmp_path / "out"
+        assert main(["make-checkpoint", str(out), "--size", "small", "--seed", "5"]) == 0
+        assert capsys.readouterr().out == f"{out}\n"
+        opened = open_checkpoint(str(out))
+        assert opened.architecture == SHAPE
+        name = "encoder.layer.0.output.dense.weight"
+        expected = SeededWeights(SHAPE, 5).read(name).astype(np.float16)
+        np.testing.assert_array_equal(opened.weights.read(name), expected.astype(np.float32))
+
+    def test_its_bytes_are_the_seeds(self, tmp_path: Path) -> None:
+        seeds = {"one": "0", "same": "0", "other": "1"}
+        for name, seed in seeds.items():
+            assert main(["make-checkpoint", str(tmp_path / name), "--seed", seed]) == 0
+        one, same, other = (sha256(tmp_path / name / "model.safetensors") for name in seeds)
+        assert one == same != other
+
+    def test_what_exists_is_left_alone(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["make-checkpoint", str(tmp_path)]) == 1
+        assert f"{tmp_path} exists" in capsys.readouterr().err
+
+    @pytest.mark.reference
+    def test_transformers_loads_it(self, tmp_path: Path) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        main(["make-checkpoint", str(tmp_path / "out")])
+        model, report = AutoModel.from_pretrained(
+            tmp_path / "out", output_loading_info=True, add_pooling_layer=False
+        )
+        assert type(model).__name__ == "XLMRobertaModel"
+        assert not any(report.values())
+        state = model.state_dict()
+        weights = SeededWeights(SHAPE, 0)
+        for name in weights.names():
+            np.testing.assert_array_equal(state[name].numpy(), weights.read(name).astype(np.float16))
+        assert AutoTokenizer.from_pretrained(tmp_path / "out")("the city")["input_ids"][0] == 0
+
+
+def test_the_tokenizers_package_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(_source: str) -> None:
+        raise MissingExtraError("demo", "semantra_multilingual")
+
+    monkeypatch.setattr(seeded, "open_checkpoint", missing)
+    assert main(["make-checkpoint", str(tmp_path / "out")]) == 1
+    assert "pip install 'e5-onnx[demo]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.real
+def test_the_real_tokenizer_and_the_published_sizes(tmp_path: Path) -> None:
+    assert main(["make-checkpoint", str(tmp_path / "seeded"), "--size", "small"]) == 0
+    config = json.loads((tmp_path / "seeded" / "config.json").read_text("utf-8"))
+    assert (config["model_type"], config["vocab_size"], config["pad_token_id"]) == ("xlm-roberta", 250_002, 1)
+    opened = open_checkpoint(str(tmp_path / "seeded"))
+    assert opened.architecture == architecture("small")
+    demo = open_checkpoint("demo")
+    assert sha256(opened.tokenizer) == sha256(demo.tokenizer)
+
+
+@pytest.mark.real
+def test_a_plain_copy_of_the_real_model(tmp_path: Path) -> None:
+    assert main(["make-checkpoint", str(tmp_path / "plain"), "--from", "demo"]) == 0
+    copy, demo = open_checkpoint(str(tmp_path / "plain")), open_checkpoint("demo")
+    assert copy.architecture == demo.architecture
+    assert set(copy.weights.names()) == set(demo.weights.names())
+    for name in ("embeddings.position_embeddings.weight", "encoder.layer.11.output.dense.weight"):
+        np.testing.assert_array_equal(copy.weights.read(name), demo.weights.read(name))
 
 
 FACTOR = 20.0
@@ -85,3 +182,20 @@ def test_three_seeded_channels() -> None:
     assert set(first.names()) == set(weights.names())
     again = StressWeights(weights, XLM_ROBERTA, factor=2, seed=0)
     assert first.channels.tolist() == again.channels.tolist()
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_a_stress_checkpoint_is_exported_and_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint, folder = tmp_path / "stress", tmp_path / "folder"
+    assert main(["make-checkpoint", str(checkpoint), "--from", "demo", "--outliers", "20"]) == 0
+    recipe = RecipeRequest("e5-prefix")
+    report = export(ExportRequest(str(checkpoint), folder, recipe=recipe, reference="numpy"))
+    assert report.parity.checked
+    capsys.readouterr()
+    assert main(["figures", str(folder), "--rounds", "1", "--no-embedder", "--json", "--threads", "2"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert row["name"] == "session folder"
+    assert min(row["workloads"].values()) > 0

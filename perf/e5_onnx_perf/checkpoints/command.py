@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Final, get_args
@@ -28,16 +29,15 @@ EXAMPLE: Final = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("out", metavar="OUT", type=Path)
-    parser.add_argument("--size", choices=get_args(Size), default="large", help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--size", choices=get_args(Size), help="of a seeded one (default: large)")
+    parser.add_argument("--seed", type=int, help="of weights or of outlier channels (default: 0)")
     parser.add_argument("--from", dest="base", choices=[DEMO], help="real weights instead of seeded ones")
     parser.add_argument("--outliers", type=float, metavar="FACTOR", help="needs --from")
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
-    if parsed.outliers is not None and parsed.base is None:
-        raise argparse.ArgumentTypeError("--outliers needs --from demo")
+    _check(parsed)
     with atomic_folder(parsed.out, force=False) as folder:
         # The published large model is stored in half precision too; the real small one keeps its numbers.
         dtype: StoredFormat = "fp32" if parsed.base else "fp16"
@@ -46,10 +46,25 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _check(parsed: argparse.Namespace) -> None:
+    real, stressed = parsed.base is not None, parsed.outliers is not None
+    wrong = {
+        "--outliers needs --from demo": stressed and not real,
+        "--outliers is a number greater than 0": stressed and not 0 < parsed.outliers < math.inf,
+        "--size is of a seeded checkpoint: leave it out with --from": real and parsed.size is not None,
+        "--seed with --from needs --outliers": real and not stressed and parsed.seed is not None,
+        "--seed is at least 0": parsed.seed is not None and parsed.seed < 0,
+    }
+    for reason, found in wrong.items():
+        if found:
+            raise argparse.ArgumentTypeError(reason)
+
+
 def _checkpoint(parsed: argparse.Namespace) -> Checkpoint:
+    seed = parsed.seed or 0
     if parsed.base is None:
-        return seeded_checkpoint(parsed.size, parsed.seed)
+        return seeded_checkpoint(parsed.size or "large", seed)
     checkpoint = open_checkpoint(DEMO)
     if parsed.outliers is None:
         return checkpoint
-    return stress_copy(checkpoint, factor=parsed.outliers, seed=parsed.seed)
+    return stress_copy(checkpoint, factor=parsed.outliers, seed=seed)
