@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from e5_onnx.errors import E5Error
+from e5_onnx.errors import E5Error, OptionError
 from e5_onnx_perf.accuracy import sts_command
 from e5_onnx_perf.arena import command as arena_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         return int(_COMMANDS[parsed.command].run(parsed))
-    except argparse.ArgumentTypeError as error:
+    except (argparse.ArgumentTypeError, OptionError) as error:
         return _fail(error, _USAGE)
     except (E5Error, OSError) as error:
         return _fail(error, _FAILED)

@@ -7,15 +7,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from e5_onnx.exact_int8 import needs_exact_kernels
+from e5_onnx.folder import open_folder
 from e5_onnx.session import Session
 
 
 class SessionEngine:
-    """A model folder without its tokenizer."""
+    """A model folder without its tokenizer.
+
+    Attributes:
+        vocabulary: How many token ids it takes.
+    """
 
     def __init__(self, folder: Path, threads: int) -> None:
-        self._session = Session(folder, threads)
+        opened = open_folder(folder)
+        exact = needs_exact_kernels(opened.manifest, "auto")
+        self._session = Session(opened.path, threads, exact_int8=exact)
+        self.vocabulary = opened.manifest.architecture.vocabulary
 
     def encode(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Embeds token ids int64 [batch, sequence] and returns float32 [batch, dimension]."""
         return self._session.run(ids, mask)
+
+
+load = SessionEngine

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.errors import MissingExtraError
 
+try:
+    import torch
+    from transformers import AutoModel, BertModel, CamembertModel, RobertaModel, XLMRobertaModel
+except ImportError as error:
+    raise MissingExtraError("reference", "torch") from error
+
+# transformers imports a body's code when it is first asked for: here, and not while a model is loaded.
+BODIES: Final = (BertModel, CamembertModel, RobertaModel, XLMRobertaModel)
+
 
 class TorchEngine:
-    """A Hugging Face folder in torch, with mean pooling and L2 norm as its model card has them."""
+    """A Hugging Face folder in torch, with mean pooling and L2 norm as its model card has them.
+
+    Attributes:
+        vocabulary: How many token ids it takes.
+    """
 
     def __init__(self, checkpoint: Path, threads: int) -> None:
-        try:
-            import torch
-            from transformers import AutoModel
-        except ImportError as error:
-            raise MissingExtraError("reference", "torch") from error
         torch.set_num_threads(threads)
-        self._torch = torch
-        self._model = AutoModel.from_pretrained(checkpoint, dtype=torch.float32).eval()
+        self._model = AutoModel.from_pretrained(checkpoint, dtype=torch.float32, local_files_only=True).eval()
+        self.vocabulary = int(self._model.config.vocab_size)
 
     def encode(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Embeds token ids int64 [batch, sequence] and returns float32 [batch, dimension]."""
-        torch = self._torch
         with torch.inference_mode():
             kept = torch.from_numpy(mask)
             hidden = self._model(input_ids=torch.from_numpy(ids), attention_mask=kept).last_hidden_state
             weights = kept[..., None].to(hidden.dtype)
             pooled = (hidden * weights).sum(1) / weights.sum(1)
             return np.asarray(torch.nn.functional.normalize(pooled).numpy(), np.float32)
+
+
+load = TorchEngine

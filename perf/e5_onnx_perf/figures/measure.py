@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from statistics import median
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 
-from e5_onnx_perf.errors import WorkerError
-from e5_onnx_perf.figures.workloads import WORKLOADS
+import numpy as np
+
+from e5_onnx_perf.figures.worker_process import Contestant, Worker
+from e5_onnx_perf.figures.workloads import WORKLOADS, Draw
+from e5_onnx_perf.machine_load import busy_seconds, share_of_others
 
 _PEAK_WORKLOAD: Final = "8x256"
+_COMPARED_WORKLOAD: Final = "16x128 ragged"
 
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """An engine on a path.
-
-    Attributes:
-        engine: A name of `engines.ENGINES`.
-        path: A model folder or a checkpoint.
-    """
-
-    engine: str
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """For tables."""
-        return f"{self.engine} {self.path.name}"
+Seconds = list[dict[str, list[float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,69 +27,45 @@ class Figures:
 
     Attributes:
         name: Of the contestant.
+        import_s: Seconds to import the engine's libraries.
+        libraries_mb: Resident memory with Python and these libraries, before loading.
         load_s: Seconds to load, with the files in the page cache.
-        resident_mb: After loading, less what the process held before.
+        resident_mb: What loading adds.
         anonymous_mb: The part of it that is heap.
-        peak_mb: Largest resident memory during a batch of 8x256, less what the process held before.
+        peak_mb: What it adds while a batch of 8x256 runs, at most, after all workloads have been run.
+        cosine_min: Least cosine with the last contestant's vectors of a ragged batch; None where the two
+            have not the same number of components.
         workloads: Median milliseconds or tokens a second by workload.
-        spread: Half the distance of the quartiles, relative to the median, by workload.
+        spread: Half the distance of the quartiles, relative to the median, by workload; empty after one
+            round.
     """
 
     name: str
+    import_s: float
+    libraries_mb: float
     load_s: float
     resident_mb: float
     anonymous_mb: float
     peak_mb: float
-    workloads: dict[str, float] = field(default_factory=dict)
-    spread: dict[str, float] = field(default_factory=dict)
+    cosine_min: float | None
+    workloads: dict[str, float]
+    spread: dict[str, float]
 
 
-class Worker:
-    """A process with one loaded engine."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was measured of all contestants.
 
-    def __init__(self, contestant: Contestant, threads: int) -> None:
-        """Starts it and waits until the engine is loaded.
+    Attributes:
+        rows: One a contestant, in their order.
+        others: Share of the machine's CPU time that went to other programs while times were taken.
+    """
 
-        Raises:
-            WorkerError: If it cannot be.
-        """
-        self.contestant = contestant
-        command = [sys.executable, "-m", "e5_onnx_perf.figures.worker", contestant.engine]
-        self._process = subprocess.Popen(  # noqa: S603 - this package's own worker
-            [*command, str(contestant.path), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.loaded = self._answer()
-
-    def ask(self, job: str, workload: str, seed: int) -> dict[str, Any]:
-        """Has it do one job and returns its answer."""
-        assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        self._process.stdin.write(json.dumps({"job": job, "workload": workload, "seed": seed}) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None  # noqa: S101
-        line = self._process.stdout.readline()
-        if not line:
-            _, errors = self._process.communicate()
-            raise WorkerError(self.contestant.name, errors.strip().splitlines()[-1] if errors else "it died")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.communicate()
+    rows: list[Figures]
+    others: float
 
 
-def measure(contestants: Sequence[Contestant], *, threads: int, rounds: int) -> list[Figures]:
+def measure(contestants: Sequence[Contestant], *, threads: int, rounds: int) -> Comparison:
     """Loads every contestant, then has them take turns.
 
     Args:
@@ -118,33 +78,60 @@ def measure(contestants: Sequence[Contestant], *, threads: int, rounds: int) -> 
     """
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(contestant, threads)) for contestant in contestants]
-        # Seconds by worker and workload.
-        seconds: list[dict[str, list[float]]] = [{} for _ in workers]
-        for seed in range(rounds + 1):
-            for workload in WORKLOADS:
-                for worker, taken in zip(workers, seconds, strict=True):
-                    answer = worker.ask("time", workload.name, seed)
-                    if seed:
-                        taken.setdefault(workload.name, []).append(answer["seconds"])
-        peaks = [worker.ask("peak", _PEAK_WORKLOAD, 0)["memory"]["peak_mb"] for worker in workers]
-        rows = zip(workers, seconds, peaks, strict=True)
-        return [_figures(worker, taken, peak) for worker, taken, peak in rows]
+        vocabulary = min(worker.loaded["vocabulary"] for worker in workers)
+        _take_turns(workers, range(1), vocabulary)
+        started, busy = time.perf_counter(), busy_seconds()
+        seconds, ours = _take_turns(workers, range(1, rounds + 1), vocabulary)
+        others = share_of_others(busy=busy_seconds() - busy, ours=ours, elapsed=time.perf_counter() - started)
+        largest = Draw(_PEAK_WORKLOAD, 0, vocabulary)
+        peaks = [worker.ask("peak", largest)["memory"]["peak_mb"] for worker in workers]
+        found = zip(workers, seconds, peaks, _agreement(workers, vocabulary), strict=True)
+        rows = [_figures(worker, taken, peak_mb=peak, cosine=cosine) for worker, taken, peak, cosine in found]
+    return Comparison(rows, others)
 
 
-def _figures(worker: Worker, seconds: dict[str, list[float]], peak: float) -> Figures:
+def _take_turns(workers: Sequence[Worker], seeds: Iterable[int], vocabulary: int) -> tuple[Seconds, float]:
+    """Seconds of each round by worker and workload, and the CPU seconds of all."""
+    seconds: Seconds = [{workload.name: [] for workload in WORKLOADS} for _ in workers]
+    ours = -time.process_time()
+    for seed in seeds:
+        for workload in WORKLOADS:
+            for worker, taken in zip(workers, seconds, strict=True):
+                answer = worker.ask("time", Draw(workload.name, seed, vocabulary))
+                taken[workload.name].append(answer["seconds"])
+                ours += answer["cpu_seconds"]
+    return seconds, ours + time.process_time()
+
+
+def _agreement(workers: Sequence[Worker], vocabulary: int) -> list[float | None]:
+    """Engines that do not compute the same are not to be compared, however fast they are."""
+    draw = Draw(_COMPARED_WORKLOAD, 0, vocabulary)
+    vectors = [np.array(worker.ask("embed", draw)["vectors"]) for worker in workers]
+    last = vectors[-1]
+    return [
+        float((found * last).sum(axis=1).min()) if found.shape == last.shape else None for found in vectors
+    ]
+
+
+def _figures(
+    worker: Worker, seconds: dict[str, list[float]], *, peak_mb: float, cosine: float | None
+) -> Figures:
     before, after = worker.loaded["before"], worker.loaded["memory"]
     return Figures(
         name=worker.contestant.name,
+        import_s=worker.loaded["import_s"],
+        libraries_mb=before["resident_mb"],
         load_s=worker.loaded["load_s"],
         resident_mb=after["resident_mb"] - before["resident_mb"],
         anonymous_mb=after["anonymous_mb"] - before["anonymous_mb"],
-        peak_mb=peak - before["resident_mb"],
+        peak_mb=peak_mb - before["resident_mb"],
+        cosine_min=cosine,
         workloads={work.name: work.figure(median(seconds[work.name])) for work in WORKLOADS},
-        spread={name: _spread(taken) for name, taken in seconds.items()},
+        spread={name: spread(taken) for name, taken in seconds.items() if len(taken) > 1},
     )
 
 
-def _spread(taken: list[float]) -> float:
-    ordered = sorted(taken)
-    quarter = len(ordered) // 4
-    return (ordered[-1 - quarter] - ordered[quarter]) / 2 / median(ordered)
+def spread(values: Sequence[float]) -> float:
+    """Half the distance between the quartiles, relative to the median."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float((high - low) / 2 / median(values))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
 
-_FIRST_WORD, _WORDS = 1000, 200_000
+_FIRST_WORD: Final = 4  # after XLM-R's <s>, <pad>, </s> and <unk>
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Workload:
         """Real tokens, padding not counted."""
         return sum(self.lengths)
 
-    def batch(self, seed: int) -> tuple[Ids, Ids]:
-        """Ids and mask, int64 [texts, longest]; every seed has its own words."""
+    def batch(self, seed: int, vocabulary: int) -> tuple[Ids, Ids]:
+        """Ids and mask, int64 [texts, longest]; every seed has its own words, of all that there are."""
         generator = np.random.default_rng(seed)
         ids = np.ones((len(self.lengths), max(self.lengths)), np.int64)
         mask = np.zeros_like(ids)
         for row, length in enumerate(self.lengths):
-            words = generator.integers(_FIRST_WORD, _WORDS, length - 2)
+            words = generator.integers(_FIRST_WORD, vocabulary, length - 2)
             ids[row, :length] = [0, *words, 2]
             mask[row, :length] = 1
         return ids, mask
@@ -58,4 +58,23 @@ WORKLOADS: Final = (
     Workload("8x256", (256,) * 8, "tokens/s"),
     Workload("16x128 ragged", _RAGGED, "tokens/s"),
 )
-BY_NAME: Final = {workload.name: workload for workload in WORKLOADS}
+_BY_NAME: Final = {workload.name: workload for workload in WORKLOADS}
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A batch by what it is made from, as one process tells it to another.
+
+    Attributes:
+        workload: Name.
+        seed: Of its words.
+        vocabulary: Token ids to draw from.
+    """
+
+    workload: str
+    seed: int
+    vocabulary: int
+
+    def batch(self) -> tuple[Ids, Ids]:
+        """Ids and mask, int64 [texts, longest]."""
+        return _BY_NAME[self.workload].batch(self.seed, self.vocabulary)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e5_onnx.errors import MissingExtraError
+from e5_onnx_perf.accuracy.scores import spearman
+from e5_onnx_perf.arena.command import judge
+from e5_onnx_perf.cli import main
+from e5_onnx_perf.errors import ToolMissingError
+from e5_onnx_perf.exactness import command as exact_command
+
+
+def test_qemu_is_asked_for(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(exact_command.shutil, "which", lambda _name: None)
+    assert main(["exact", str(tiny_folder)]) == 1
+    assert "qemu-x86_64 is not installed: it is in Debian's package qemu-user" in capsys.readouterr().err
+    assert issubclass(ToolMissingError, OSError)
+
+
+def test_arena(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["arena", str(tiny_folder), "--batches", "12", "--json"])
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["batches"] == 12
+    assert facts["ratchets"] is bool(code)
+    main(["arena", str(tiny_folder), "--batches", "12"])
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert [row.split(" | ")[0] for row in rows[1:]] == [f"| {n} to {n + 1}" for n in range(1, 12, 2)]
+
+
+def test_a_ratchet_is_known_by_its_second_half() -> None:
+    assert judge([100, 200, 200, 205, 209])["ratchets"] is False
+    assert judge([100, 200, 200, 190, 211]) == {
+        "batches": 5,
+        "first_half_peak_mb": 200,
+        "second_half_peak_mb": 211,
+        "growth": 1.055,
+        "ratchets": True,
+    }
+
+
+USAGE = {
+    "arena folder --batches 1": "--batches is at least 2",
+    "arena folder --seed -1": "--seed is at least 0",
+    "figures folder --rounds 0": "--rounds is at least 1",
+    "figures folder --threads 0": "threads is 0",
+    "figures folder --checkpoint absent": "--checkpoint: there is no folder absent",
+    "make-checkpoint out --outliers 20": "--outliers needs --from demo",
+    "make-checkpoint out --from demo --outliers 0": "--outliers is a number greater than 0",
+    "make-checkpoint out --from demo --outliers nan": "--outliers is a number greater than 0",
+    "make-checkpoint out --from demo --size small": "--size is of a seeded checkpoint",
+    "make-checkpoint out --from demo --seed 1": "--seed with --from needs --outliers",
+    "make-checkpoint out --seed -1": "--seed is at least 0",
+    "sts folder --data data --limit 1": "--limit is at least 2",
+    "sts folder --data data --languages de,xx": "--languages: there is no 'xx'; choose of de, en",
+}
+
+
+@pytest.mark.parametrize("line", USAGE)
+def test_usage(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()) == 2
+    assert capsys.readouterr().err.startswith(f"e5-perf: error: {USAGE[line]}")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("line", ["", "unknown", "sts folder", "make-checkpoint out --size huge"])
+def test_usage_that_argparse_sees(line: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(line.split())
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("line", ["arena absent", "figures absent", "sts absent --data data", "exact absent"])
+def test_failures_are_sentences(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(exact_command.shutil, "which", str)
+    assert main(line.split()) == 1
+    assert capsys.readouterr().err.startswith("e5-perf: error: ")
+
+
+@pytest.mark.parametrize("command", ["make-checkpoint", "sts", "figures", "arena", "exact"])
+def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    assert f"example:\n  e5-perf {command} " in capsys.readouterr().out
+
+
+def test_scipy_is_asked_for_before_any_work(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    message = r"scipy is not installed: `pip install 'e5-onnx\[perf\]'`"
+    with pytest.raises(MissingExtraError, match=message):
+        spearman(np.zeros(2), np.zeros(2))
+    # Neither is the folder opened nor the data looked for.
+    assert main(["sts", "absent", "--data", "absent"]) == 1
+    assert "scipy is not installed" in capsys.readouterr().err
+    # Others do without.
+    main(["arena", str(tiny_folder), "--batches", "2"])
+    assert "Memory" in capsys.readouterr().out
