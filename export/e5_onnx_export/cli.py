@@ -26,6 +26,7 @@ from e5_onnx_export.request import (
     GraphKind,
     QuantizationRequest,
     ReferenceOption,
+    TableBits,
 )
 
 _DONE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -98,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="what the fp32 vectors are compared with; auto: torch where installed, else numpy",
     )
+    parser.add_argument(
+        "--no-lean",
+        dest="lean",
+        action="store_false",
+        help="leave out the lean tokenizer: a smaller folder, more memory where it is opened",
+    )
     parser.add_argument("--force", action="store_true", help="replace a model folder that stands at OUT")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     return parser
@@ -109,7 +116,8 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
         "--min-cosine",
         type=float,
         metavar="X",
-        help="least mean cosine with fp32 (default 0.999 for int8); linears are kept in fp32 to reach it",
+        help="least mean cosine with fp32 (default 0.999 for int8, 0.95 for int4); linears are kept in fp32 "
+        "to reach it",
     )
     group.add_argument("--max-size", type=float, metavar="MB", help="largest folder allowed for that")
     group.add_argument(
@@ -117,7 +125,14 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
         type=int,
         choices=get_args(WeightBits),
         default=8,
-        help="7: exact on CPUs without VNNI",
+        help="of int8; 7: exact on CPUs without VNNI",
+    )
+    group.add_argument(
+        "--table-bits",
+        type=int,
+        choices=get_args(TableBits),
+        default=4,
+        help="of int4's word table (default: %(default)s); 8: nearer to fp32, half as large again",
     )
 
 
@@ -140,7 +155,9 @@ def _request(parsed: argparse.Namespace) -> ExportRequest:
             min_cosine=parsed.min_cosine,
             max_size_mb=parsed.max_size,
             weight_bits=parsed.weight_bits,
+            table_bits=parsed.table_bits,
         ),
+        lean=parsed.lean,
         force=parsed.force,
     )
 

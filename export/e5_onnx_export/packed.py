@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.manifest import GOLDEN_NAME, MANIFEST_NAME, TOKENIZER_NAME, Parity, Precision
+from e5_onnx.manifest import GOLDEN_NAME, MANIFEST_NAME, TOKENIZER_NAME, LeanTokenizer, Parity, Precision
 from e5_onnx.tokenization import TextTokenizer, load_tokenizer, truncate
 from e5_onnx.verify import verify_folder
 from e5_onnx_export import golden
@@ -15,10 +15,10 @@ from e5_onnx_export.card import model_card
 from e5_onnx_export.card_parts import CARD_NAME
 from e5_onnx_export.errors import UnsupportedModelError
 from e5_onnx_export.full_precision import author_fp32
-from e5_onnx_export.int8_precision import author_int8
 from e5_onnx_export.job import Job
 from e5_onnx_export.lean_proof import prove_lean
 from e5_onnx_export.manifest_writer import describe
+from e5_onnx_export.quantised_precision import author_quantised
 from e5_onnx_export.samples import run_graph
 from e5_onnx_export.stock_precision import author_stock
 from e5_onnx_export.texts import golden_texts
@@ -27,7 +27,8 @@ _HEAD_WIDTH: Final = 8
 
 _AUTHORS: Final[dict[Precision, AuthorPrecision]] = {
     "fp32": author_fp32,
-    "int8": author_int8,
+    "int8": author_quantised,
+    "int4": author_quantised,
     "int8-stock": author_stock,
 }
 
@@ -44,8 +45,7 @@ def write_packed(job: Job, folder: Path) -> Parity:
     tokenizer = load_tokenizer(folder)
     authored = _AUTHORS[job.request.precision](job, folder, tokenizer)
     _write_golden(job, folder, tokenizer, tolerance=authored.tolerance)
-    job.progress.step("proving the lean tokenizer")
-    lean = prove_lean(folder, job.choice, tell=job.progress.step)
+    lean = _prove_lean(job, folder) if job.request.lean else None
     job.progress.step("hashing and verifying")
     manifest = describe(job, folder, authored, lean=lean)
     # Written last: a folder without it is not a model folder, whatever else is there.
@@ -53,6 +53,11 @@ def write_packed(job: Job, folder: Path) -> Parity:
     (folder / CARD_NAME).write_text(model_card(manifest), "utf-8")
     verify_folder(folder)
     return authored.parity
+
+
+def _prove_lean(job: Job, folder: Path) -> LeanTokenizer | None:
+    job.progress.step("proving the lean tokenizer")
+    return prove_lean(folder, job.choice, tell=job.progress.step)
 
 
 def _write_golden(job: Job, folder: Path, tokenizer: TextTokenizer, *, tolerance: float) -> None:

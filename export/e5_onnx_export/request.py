@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from e5_onnx.manifest import Parity, Precision
 from e5_onnx_export.errors import RequestError
@@ -12,6 +12,7 @@ from e5_onnx_export.quantize.rounding import WeightBits
 from e5_onnx_export.recipe_detection import RecipeRequest
 
 GraphKind = Literal["packed", "standard"]
+TableBits = Literal[4, 8]
 ReferenceOption = Literal["auto", "torch", "numpy", "none"]
 
 
@@ -25,13 +26,32 @@ class QuantizationRequest:
             for the precision's default.
         max_size_mb: The largest folder, in 10^6 bytes, that linears may be kept in fp32 for; None for no
             limit.
-        weight_bits: 8, or 7 for weights that are exact on CPUs without VNNI.
+        weight_bits: Of int8: 8, or 7 for weights that are exact on CPUs without VNNI.
+        table_bits: Of the word table of int4.
     """
 
     calibration: Path | None = None
     min_cosine: float | None = None
     max_size_mb: float | None = None
     weight_bits: WeightBits = 8
+    table_bits: TableBits = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """An option of quantised precisions: its name at the command line, and the precisions that take it."""
+
+    flag: str
+    precisions: tuple[Precision, ...]
+
+
+_OPTIONS: Final = {
+    "calibration": _Option("--calibration", ("int8", "int4")),
+    "min_cosine": _Option("--min-cosine", ("int8", "int4")),
+    "max_size_mb": _Option("--max-size", ("int8", "int4")),
+    "weight_bits": _Option("--weight-bits", ("int8",)),
+    "table_bits": _Option("--table-bits", ("int4",)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,7 @@ class ExportRequest:
         recipe: What the caller says about templates and pooling.
         reference: What fp32 vectors are compared with.
         quantization: What is asked of a quantised graph.
+        lean: Whether the lean tokenizer comes with it, where it can be proved right.
         force: Whether a model folder at `out` is replaced.
     """
 
@@ -58,6 +79,7 @@ class ExportRequest:
     recipe: RecipeRequest = field(default_factory=RecipeRequest)
     reference: ReferenceOption = "auto"
     quantization: QuantizationRequest = field(default_factory=QuantizationRequest)
+    lean: bool = True
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -65,6 +87,14 @@ class ExportRequest:
             raise RequestError(
                 f"--graph standard is fp32 only, not {self.precision}: other tools quantise it"
             )
+        usual = QuantizationRequest()
+        for name, option in _OPTIONS.items():
+            asked = getattr(self.quantization, name)
+            if asked != getattr(usual, name) and self.precision not in option.precisions:
+                raise RequestError(
+                    f"{option.flag} {asked} is for --precision {' or '.join(option.precisions)}, "
+                    f"not {self.precision}"
+                )
 
 
 @dataclass(frozen=True, slots=True)

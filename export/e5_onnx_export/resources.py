@@ -11,7 +11,7 @@ from e5_onnx_export.request import ExportRequest, GraphKind
 
 # Bytes of a stored word-table or linear weight, its scales included.
 _TABLE_BYTES: Final[dict[Precision, float]] = {"fp32": 4, "int8": 1.01, "int4": 1.01, "int8-stock": 1.01}
-_LINEAR_BYTES: Final[dict[Precision, float]] = {"fp32": 4, "int8": 1.01, "int4": 0.63, "int8-stock": 1.01}
+_LINEAR_BYTES: Final[dict[Precision, float]] = {"fp32": 4, "int8": 1.01, "int4": 0.65, "int8-stock": 1.01}
 # fp32 copies that stand beside the result for a while: the graph that a quantised one is made from; for
 # optimum a Hugging Face folder, its own export and a copy with the weights in one file.
 _FP32_COPIES: Final[dict[tuple[GraphKind, Precision], int]] = {

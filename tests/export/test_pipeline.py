@@ -48,7 +48,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "int8", "int4"])
 def test_a_folder_is_whole_and_the_same_every_time(precision: str, checkpoint: Path, tmp_path: Path) -> None:
     first = run(checkpoint, tmp_path / "a", precision=precision)
     run(checkpoint, tmp_path / "b", precision=precision)
@@ -84,6 +84,41 @@ def test_seven_bits(checkpoint: Path, tmp_path: Path) -> None:
         checkpoint, tmp_path / "out", precision="int8", quantization={"weight_bits": 7, "min_cosine": 0}
     )
     assert manifest["weight_bits"] == 7
+
+
+def test_an_int4_folder_says_what_was_done(checkpoint: Path, tmp_path: Path) -> None:
+    manifest = run(checkpoint, tmp_path / "out", precision="int4")
+    assert manifest["parity"]["cosine_mean"] >= 0.95
+    assert manifest["weight_bits"] == 4
+    assert {row["format"] for row in manifest["linears"]} == {"int4"}
+    assert all(0 < row["error"] < 0.3 for row in manifest["linears"])
+    assert manifest["invariance"]["max_abs"] <= 1e-6
+    wide = run(checkpoint, tmp_path / "wide", precision="int4", quantization={"table_bits": 8})
+    assert wide["files"]["model.onnx.data"]["bytes"] > manifest["files"]["model.onnx.data"]["bytes"]
+    assert wide["parity"]["cosine_mean"] >= 0.95
+
+
+def test_int4_keeps_linears_too(checkpoint: Path, tmp_path: Path) -> None:
+    plain = run(checkpoint, tmp_path / "plain", precision="int4", quantization={"table_bits": 8})
+    floor = (1 + plain["parity"]["cosine_mean"]) / 2
+    asked = {"min_cosine": floor, "table_bits": 8}
+    manifest = run(checkpoint, tmp_path / "out", precision="int4", quantization=asked)
+    assert manifest["parity"]["cosine_mean"] >= floor
+    assert manifest["kept_in_fp32"]
+
+
+def test_int4_needs_widths_that_fall_into_blocks(tmp_path: Path) -> None:
+    shape = replace(SHAPE, intermediate=40)
+    tokenizer = write_tiny_tokenizer(tmp_path / "tokenizer.json")
+    narrow = write_checkpoint(tmp_path / "narrow", shape, tiny_weights(shape), tokenizer)
+    with pytest.raises(UnsupportedModelError, match="its width 40 cannot be cut into blocks of 32"):
+        run(narrow, tmp_path / "out", precision="int4")
+
+
+def test_a_folder_without_the_lean_tokenizer(checkpoint: Path, tmp_path: Path) -> None:
+    manifest = run(checkpoint, tmp_path / "out", lean=False)
+    assert "lean_tokenizer" not in manifest
+    assert not (tmp_path / "out" / "tokenizer.tokie").exists()
 
 
 def test_sensitive_linears_are_kept_until_the_floor_is_met(checkpoint: Path, tmp_path: Path) -> None:
@@ -218,6 +253,21 @@ class TestCommand:
                 ["{checkpoint}", "{out}", "--graph", "standard", "--precision", "int8"],
                 2,
                 "standard is fp32 only",
+            ),
+            (
+                ["{checkpoint}", "{out}", "--min-cosine", "0.9"],
+                2,
+                "--min-cosine 0.9 is for --precision int8 or int4",
+            ),
+            (
+                ["{checkpoint}", "{out}", "--precision", "int4", "--weight-bits", "7"],
+                2,
+                "--weight-bits 7 is for --precision int8, not int4",
+            ),
+            (
+                ["{checkpoint}", "{out}", "--precision", "int8", "--table-bits", "8"],
+                2,
+                "--table-bits 8 is for --precision int4, not int8",
             ),
             (["./absent", "{out}"], 1, "there is no such folder here"),
             (["{checkpoint}", "{out}", "--recipe", "e5-instruct", "--revision", "main"], 1, "revision"),

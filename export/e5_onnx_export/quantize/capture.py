@@ -43,7 +43,7 @@ class InputSample:
 
 
 def capture_inputs(
-    folder: Path, ids: Sequence[Ids], linears: Sequence[LinearId]
+    folder: Path, ids: Sequence[Ids], linears: Sequence[LinearId], *, rows: int = SAMPLE_ROWS
 ) -> dict[LinearId, InputSample]:
     """Runs the fp32 graph of a folder over calibration texts and looks into it.
 
@@ -51,6 +51,7 @@ def capture_inputs(
         folder: Holds the fp32 graph.
         ids: Token ids of each text.
         linears: Whose inputs are wanted.
+        rows: How many tokens to keep of each, about.
 
     Returns:
         The sample of each linear.
@@ -60,8 +61,8 @@ def capture_inputs(
         options = session_options(choose_threads(None).count, prepack=False)
         session = onnxruntime.InferenceSession(str(observed), options, providers=["CPUExecutionProvider"])
         total = sum(map(len, ids))
-        collectors = {linear: _Collector(max(1, total // SAMPLE_ROWS)) for linear in linears}
-        for batch in plan_batches([len(row) for row in ids], _TOKENS_AT_A_TIME):
+        collectors = {linear: _Collector(max(1, total // rows)) for linear in linears}
+        for batch in plan_batches([len(text) for text in ids], _TOKENS_AT_A_TIME):
             grid, mask = pad([ids[index] for index in batch])
             names = [_input_name(linear) for linear in linears]
             values = session.run(names, {"input_ids": grid, "attention_mask": mask})

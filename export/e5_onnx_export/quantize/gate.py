@@ -41,7 +41,7 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What an int8 graph must reach.
+    """What a quantised graph must reach.
 
     Attributes:
         job: The export.
@@ -83,7 +83,7 @@ class Gate:
     def _write(self, plan: Plan) -> Fitted:
         for name in (GRAPH_NAME, WEIGHTS_NAME):
             (self.folder / name).unlink(missing_ok=True)
-        self.job.progress.step(f"writing the int8 graph, {len(plan.kept)} linears in fp32")
+        self.job.progress.step(f"writing the {plan.name} graph, {len(plan.kept)} linears in fp32")
         tensors = EncoderTensors(self.job.checkpoint.weights, plan.smoothings())
         encoder = Encoder(self.job.checkpoint.architecture, tensors, self.job.choice.pooling, plan.formats())
         encoder.author(self.folder, self.job.progress)

@@ -13,6 +13,7 @@ from e5_onnx_export.graph.int8 import GELU_RANGES, SYMMETRIC, ActivationRange
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
+from e5_onnx_export.quantize.product_error import relative_error
 from e5_onnx_export.quantize.rounding import WeightBits, round_columns
 
 Floats = NDArray[np.float32]
@@ -74,9 +75,9 @@ class Trial:
             truth -= smoothing.shift @ weight
             rows, weight = smoothing.apply(rows), smoothing.weight(weight)
         rounded = round_columns(weight, self.bits)
-        found = treatment.activations.round_trip(rows) @ (rounded.values * rounded.scales)
-        spread = np.square(truth - truth.mean(axis=0), dtype=np.float64).mean()
-        return float(np.sqrt(np.square(found - truth, dtype=np.float64).mean() / max(spread, 1e-30)))
+        return relative_error(
+            treatment.activations.round_trip(rows) @ (rounded.values * rounded.scales), truth
+        )
 
     def _treatments(self) -> Iterator[Treatment]:
         if self.linear.kind == "ffn_out":

@@ -19,8 +19,7 @@ from e5_onnx.session import session_options
 from e5_onnx.threads import choose_threads
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.encoder import Encoder, Formats
-from e5_onnx_export.graph.int8 import ActivationRange
-from e5_onnx_export.graph.linear import FloatLinear
+from e5_onnx_export.graph.linear import FloatLinear, LinearFormat
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.tables import FloatTable
 from e5_onnx_export.graph.tensors import EncoderTensors
@@ -40,7 +39,7 @@ class Sensitivity:
 
     Attributes:
         linear: Which one.
-        loss: 1 less the mean cosine of the model's vectors when this linear alone rounds its inputs.
+        loss: 1 less the mean cosine of the model's vectors when this linear alone is quantised.
     """
 
     linear: LinearId
@@ -48,21 +47,20 @@ class Sensitivity:
 
 
 def measure_sensitivity(job: Job, plan: Plan, *, folder: Path, ids: Sequence[Ids]) -> list[Sensitivity]:
-    """Rounds the inputs of one linear after the other and compares the model's vectors.
+    """Quantises one linear after the other and compares the model's vectors.
 
-    One fp32 graph with a switch for each linear does it. Only inputs are rounded, since they cause most of
-    the error and rounding weights as well would take a graph for each linear.
+    One graph with both forms of each linear, and a switch for each, does it.
 
     Args:
         job: The export.
         plan: What would be done to each linear.
-        folder: Where a graph of fp32 size may stand for a while.
+        folder: Where a graph of the size of both together may stand for a while.
         ids: Token ids of some texts.
 
     Returns:
         The most sensitive first.
     """
-    linears = list(plan.choices)
+    linears = list(plan.linears)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         run = _switched_graph(job, plan, folder=Path(scratch), ids=ids)
         none = np.zeros(len(linears), np.bool_)
@@ -78,19 +76,16 @@ def measure_sensitivity(job: Job, plan: Plan, *, folder: Path, ids: Sequence[Ids
 
 @dataclass(frozen=True, slots=True)
 class _SwitchedLinear:
-    """A float32 linear whose input is rounded, and unrounded, if its switch is on."""
+    """A float32 linear that is quantised if its switch is on."""
 
     switches: ir.Value
     index: int
-    activations: ActivationRange
+    quantised: LinearFormat
 
     def author(self, graph: GraphBuilder, x: ir.Value, weight: Floats, *, name: str) -> ir.Value:
         switch = graph.op("Gather", [self.switches, graph.scalar(self.index, np.int64)])
-        scale = self.activations.scale(graph, x)
-        rounded = graph.op("Cast", [self.activations.quantise(graph, x, scale)], {"to": ir.DataType.FLOAT})
-        zero = graph.scalar(self.activations.zero_point)
-        restored = graph.op("Mul", [graph.op("Sub", [rounded, zero]), scale])
-        return FloatLinear().author(graph, graph.op("Where", [switch, restored, x]), weight, name=name)
+        rounded = self.quantised.author(graph, x, weight, name=f"{name}.quantised")
+        return graph.op("Where", [switch, rounded, FloatLinear().author(graph, x, weight, name=name)])
 
 
 def _switched_graph(
@@ -98,11 +93,11 @@ def _switched_graph(
 ) -> Callable[[NDArray[np.bool_]], Floats]:
     """Authors the graph and returns a function from switches to the texts' vectors."""
     switches = ir.Value(
-        name=_SWITCHES, type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([len(plan.choices)])
+        name=_SWITCHES, type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([len(plan.linears)])
     )
     linears = {
-        linear: _SwitchedLinear(switches, index, choice.treatment.activations)
-        for index, (linear, choice) in enumerate(plan.choices.items())
+        linear: _SwitchedLinear(switches, index, planned.format)
+        for index, (linear, planned) in enumerate(plan.linears.items())
     }
     tensors = EncoderTensors(job.checkpoint.weights, plan.smoothings())
     formats = Formats(FloatTable(), linears)
