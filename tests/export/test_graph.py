@@ -19,6 +19,7 @@ from e5_onnx_export.graph.linear_id import LinearId, input_width, linear_ids
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.graph.tensors import EncoderTensors
 from e5_onnx_export.progress import QuietProgress
+from e5_onnx_export.quantize.rounding import round_columns
 from e5_onnx_export.reference.numpy_forward import NumpyReference
 
 Ids = Sequence[np.ndarray]
@@ -126,20 +127,21 @@ def test_smoothing_changes_nothing_but_the_rounding(body: str, tmp_path: Path) -
     assert difference(embed(session, ids), truth(shape, ids)) <= TOLERANCE["smoothed and not"]
 
 
-def int8_formats(shape: Architecture, *, keep: Sequence[LinearId] = (), bits: int = 8) -> Formats:
+def int8_formats(shape: Architecture, smoothings: dict[LinearId, Smoothing]) -> Formats:
+    tensors = EncoderTensors(tiny_weights(shape), smoothings)
     linears = {}
     for linear in linear_ids(shape):
         activations = GELU_RANGES[1] if linear.kind == "ffn_out" else SYMMETRIC
-        linears[linear] = Int8Linear(activations, bits)  # type: ignore[arg-type]
-    kept = {linear: float_formats(shape).linears[linear] for linear in keep}
-    return Formats(Int8Table(), linears | kept)
+        linears[linear] = Int8Linear(activations, round_columns(tensors.linear(linear).weight, 8))
+    return Formats(Int8Table(), linears)
 
 
 @pytest.fixture(scope="module")
 def int8_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = SHAPES["xlm-roberta"]
     smoothings = random_smoothings(shape)
-    return author(tmp_path_factory.mktemp("int8"), shape, smoothings=smoothings, formats=int8_formats(shape))
+    formats = int8_formats(shape, smoothings)
+    return author(tmp_path_factory.mktemp("int8"), shape, smoothings=smoothings, formats=formats)
 
 
 SETTINGS = [
@@ -202,7 +204,8 @@ def test_a_row_by_itself(row: str, bits: int, tmp_path: Path) -> None:
     with WeightFile(tmp_path / "model.onnx.data") as weights:
         graph = GraphBuilder(weights)
         given = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([None, 32]))
-        product = Int8Linear(SYMMETRIC, bits).author(graph, given, weight, name="w")  # type: ignore[arg-type]
+        rounded = round_columns(weight, bits)  # type: ignore[arg-type]
+        product = Int8Linear(SYMMETRIC, rounded).author(graph, given, weight, name="w")
         product.type, product.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([None, 16])
         graph.save(tmp_path / "model.onnx", [given], [product])
     found = open_session(tmp_path).run(None, {"x": x})[0]

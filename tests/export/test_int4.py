@@ -14,8 +14,7 @@ from tiny_models import InMemoryWeights
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.int4 import LINEAR_BLOCK, Int4Linear, Int4Table, table_block
 from e5_onnx_export.graph.tables import WORD_TABLE
-from e5_onnx_export.quantize.error_compensation import round_compensated
-from e5_onnx_export.quantize.four_bit import FourBit, round_to_nearest, unpack
+from e5_onnx_export.quantize.four_bit import FourBit, round_linear, round_to_nearest, unpack
 from e5_onnx_export.quantize.product_error import relative_error
 from e5_onnx_export.weight_file import WeightFile
 
@@ -56,25 +55,29 @@ def correlated_inputs() -> np.ndarray:
     return (generator.normal(0, 1, (400, 12)) @ generator.normal(0, 1, (12, 96))).astype(np.float32)
 
 
+def moment(inputs: np.ndarray) -> np.ndarray:
+    return (inputs.T @ inputs / len(inputs)).astype(np.float32)
+
+
 def test_compensated_rounding_is_nearer_on_its_inputs() -> None:
     inputs = correlated_inputs()
     truth = inputs @ WEIGHT
     plain = relative_error(inputs @ unpack(nearest(WEIGHT)).T, truth)
-    better = relative_error(inputs @ unpack(round_compensated(WEIGHT, inputs, LINEAR_BLOCK)).T, truth)
+    better = relative_error(inputs @ unpack(round_linear(WEIGHT, moment(inputs), LINEAR_BLOCK)).T, truth)
     assert better < 0.5 * plain
 
 
 def test_on_independent_inputs_it_is_plain_rounding() -> None:
     """Nothing to make good by: the Hessian is diagonal."""
     inputs = np.eye(96, dtype=np.float32)
-    compensated = round_compensated(WEIGHT, inputs, LINEAR_BLOCK)
+    compensated = round_linear(WEIGHT, moment(inputs), LINEAR_BLOCK)
     assert (compensated.integers == nearest(WEIGHT).integers).all()
     assert (compensated.zero_points == nearest(WEIGHT).zero_points).all()
 
 
 def test_inputs_that_are_always_zero_do_no_harm() -> None:
     for inputs in (np.zeros((10, 96), np.float32), correlated_inputs() * (np.arange(96) > 40)):
-        assert np.isfinite(unpack(round_compensated(WEIGHT, inputs.astype(np.float32), LINEAR_BLOCK))).all()
+        assert np.isfinite(unpack(round_linear(WEIGHT, moment(inputs), LINEAR_BLOCK))).all()
 
 
 Author = Callable[[GraphBuilder, ir.Value], ir.Value]

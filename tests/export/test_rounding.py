@@ -10,8 +10,11 @@ import e5_onnx
 from e5_onnx_export.graph.int8 import GELU_RANGES, SYMMETRIC
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.probe import build_probe
+from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
-from e5_onnx_export.quantize.rounding import LARGEST, round_columns, round_rows
+from e5_onnx_export.quantize.moments import MomentCollector
+from e5_onnx_export.quantize.product_error import relative_error
+from e5_onnx_export.quantize.rounding import LARGEST, round_columns, round_linear, round_rows
 from e5_onnx_export.quantize.search import Treatment, Trial
 
 WEIGHT = np.random.default_rng(0).normal(0, 1, (64, 24)).astype(np.float32)
@@ -40,6 +43,45 @@ def test_zeros_stay_zeros() -> None:
         assert (rounded.scales > 0).all()
 
 
+def correlated_rows() -> np.ndarray:
+    generator = np.random.default_rng(4)
+    return (generator.normal(0, 1, (400, 12)) @ generator.normal(0, 1, (12, 64))).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", [7, 8])
+def test_errors_are_made_good_on_inputs_like_those_of_calibration(bits: int) -> None:
+    rows = correlated_rows()
+    plain, better = round_columns(WEIGHT, bits), round_linear(WEIGHT, rows.T @ rows / len(rows), bits)  # type: ignore[arg-type]
+    assert np.abs(better.values).max() <= LARGEST[bits]  # type: ignore[index]
+    assert (better.scales == plain.scales).all()
+    errors = [
+        relative_error(rows @ (found.values * found.scales), rows @ WEIGHT) for found in (plain, better)
+    ]
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_nothing_is_made_good_where_channels_have_nothing_in_common() -> None:
+    rounded = round_linear(WEIGHT, np.eye(64, dtype=np.float32), 8)
+    assert (rounded.values == round_columns(WEIGHT, 8).values).all()
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_moments_are_those_of_the_smoothed_inputs(batches: int) -> None:
+    rows = outliers() + 100
+    collector = MomentCollector()
+    for batch in np.array_split(rows, batches):
+        collector.add(batch)
+    generator = np.random.default_rng(5)
+    smoothing = Smoothing(np.exp(generator.normal(0, 1, 64)).astype(np.float32), rows.mean(axis=0) + 1)
+    smoothed = smoothing.apply(rows.astype(np.float64))
+    expected = smoothed.T @ smoothed / len(rows)
+    assert collector.moments().smoothed(smoothing) == pytest.approx(
+        expected, abs=2e-3 * np.abs(expected).max()
+    )
+    plain = rows.astype(np.float64).T @ rows / len(rows)
+    assert collector.moments().smoothed(None) == pytest.approx(plain, rel=1e-4)
+
+
 def test_seven_bits_cannot_saturate_sixteen() -> None:
     assert 255 * LARGEST[7] * 2 < 2**15 <= 255 * LARGEST[8] * 2
 
@@ -55,7 +97,9 @@ def test_activations_survive_the_round_trip(activations) -> None:
 
 
 def sample(rows: np.ndarray) -> InputSample:
-    return InputSample(rows.min(axis=0), rows.max(axis=0), rows)
+    collector = MomentCollector()
+    collector.add(rows)
+    return InputSample(rows.min(axis=0), rows.max(axis=0), rows, collector.moments())
 
 
 def outliers() -> np.ndarray:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.tables import WORD_TABLE, row_chunks
-from e5_onnx_export.quantize.rounding import WeightBits, round_columns, round_rows
+from e5_onnx_export.quantize.rounding import Rounded, round_rows
 
 # Larger than any row: then QuantizeLinear has one block, and so one scale, a row.
 _WHOLE_ROW: Final = 1 << 20
@@ -70,16 +70,15 @@ class Int8Linear:
 
     Attributes:
         activations: How a row becomes uint8.
-        weight_bits: 8, or 7 for CPUs without VNNI.
+        rounded: The weight, rounded.
     """
 
-    activations: ActivationRange = SYMMETRIC
-    weight_bits: WeightBits = 8
+    activations: ActivationRange
+    rounded: Rounded
 
     def author(self, graph: GraphBuilder, x: ir.Value, weight: NDArray[np.float32], *, name: str) -> ir.Value:
-        """Multiplies float32 [T, K] by `weight` [K, N] and returns float32 [T, N]."""
-        rounded = round_columns(weight, self.weight_bits)
-        scale = self.activations.scale(graph, x)
+        """Multiplies float32 [T, K] by the rounded weight, made from `weight` [K, N]: float32 [T, N]."""
+        rounded, scale = self.rounded, self.activations.scale(graph, x)
         values = graph.weight(name, [rounded.values], shape=weight.shape, dtype=rounded.values.dtype)
         # The kernel takes a scale a row, [T, 1], though its documentation says scalar; without a bias,
         # because it would add that before the row scale (docs/int8.md). A test pins both.

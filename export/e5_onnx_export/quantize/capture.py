@@ -17,6 +17,7 @@ from e5_onnx.manifest import GRAPH_NAME
 from e5_onnx.session import session_options
 from e5_onnx.threads import choose_threads
 from e5_onnx_export.graph.linear_id import LinearId
+from e5_onnx_export.quantize.moments import MomentCollector, Moments
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -35,15 +36,17 @@ class InputSample:
         lowest: float32 [K], over all calibration tokens.
         highest: float32 [K], over all calibration tokens.
         rows: float32 [rows, K], some of the tokens.
+        moments: Over all calibration tokens.
     """
 
     lowest: Floats
     highest: Floats
     rows: Floats
+    moments: Moments
 
 
 def capture_inputs(
-    folder: Path, ids: Sequence[Ids], linears: Sequence[LinearId], *, rows: int = SAMPLE_ROWS
+    folder: Path, ids: Sequence[Ids], linears: Sequence[LinearId]
 ) -> dict[LinearId, InputSample]:
     """Runs the fp32 graph of a folder over calibration texts and looks into it.
 
@@ -51,7 +54,6 @@ def capture_inputs(
         folder: Holds the fp32 graph.
         ids: Token ids of each text.
         linears: Whose inputs are wanted.
-        rows: How many tokens to keep of each, about.
 
     Returns:
         The sample of each linear.
@@ -61,7 +63,7 @@ def capture_inputs(
         options = session_options(choose_threads(None).count, prepack=False)
         session = onnxruntime.InferenceSession(str(observed), options, providers=["CPUExecutionProvider"])
         total = sum(map(len, ids))
-        collectors = {linear: _Collector(max(1, total // rows)) for linear in linears}
+        collectors = {linear: _Collector(max(1, total // SAMPLE_ROWS)) for linear in linears}
         for batch in plan_batches([len(text) for text in ids], _TOKENS_AT_A_TIME):
             grid, mask = pad([ids[index] for index in batch])
             names = [_input_name(linear) for linear in linears]
@@ -93,12 +95,19 @@ class _Collector:
         self._seen = 0
         self._extremes: list[tuple[Floats, Floats]] = []
         self._rows: list[Floats] = []
+        self._moments = MomentCollector()
 
     def add(self, rows: Floats) -> None:
         self._extremes.append((rows.min(axis=0), rows.max(axis=0)))
         self._rows.append(rows[-self._seen % self._stride :: self._stride].copy())
         self._seen += len(rows)
+        self._moments.add(rows)
 
     def sample(self) -> InputSample:
         lowest, highest = zip(*self._extremes, strict=True)
-        return InputSample(np.min(lowest, axis=0), np.max(highest, axis=0), np.concatenate(self._rows))
+        return InputSample(
+            np.min(lowest, axis=0),
+            np.max(highest, axis=0),
+            np.concatenate(self._rows),
+            self._moments.moments(),
+        )

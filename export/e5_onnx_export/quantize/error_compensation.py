@@ -1,70 +1,79 @@
 """Rounding a matrix so that each weight's error is made good by the weights that are not rounded yet.
 
-GPTQ (arXiv 2210.17323): weights are rounded input channel by input channel; what a rounding does to the
-product on calibration inputs X is undone, as far as the later channels can, by moving these along the inverse
-of the Hessian X'X. Blocks are handled in their order, each with the grid of its weights as they are by then.
+GPTQ (arXiv 2210.17323): weights are rounded input channel by input channel, and what a rounding does to the
+product, on inputs like those of calibration, the channels still to come are moved to undo. With the inputs'
+second moment H = R'R, R upper triangular, the error of rounding W to Q is |R (W - Q)|, which from the last
+channel to the first can be made small row by row (Babai's nearest plane; the same result as GPTQ's in
+reverse, arXiv 2507.18553, without an inverse of H).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx_export.quantize.four_bit import FourBit, Grid, block_grid, pack
-
 Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
-# Added to the Hessian's diagonal, relative to its mean: calibration inputs need not span all channels.
-_DAMPING: Final = 0.02
+# Added to the moment's diagonal, relative to its mean: calibration inputs need not span all channels.
+_DAMPING: Final = 0.01
 
 
-def round_compensated(weight: Floats, inputs: Floats, width: int) -> FourBit:
-    """Rounds the weight of a linear to 4 bits.
+class Grid(Protocol):
+    """The values that the weights of some channels can take, [N] of a channel at a time."""
+
+    def round(self, weights: Floats) -> NDArray[Any]:
+        """The nearest integers to weights float32 [N]."""
+
+    def values(self, integers: NDArray[Any]) -> Floats:
+        """What integers [N] stand for."""
+
+
+AnyGrid = TypeVar("AnyGrid", bound=Grid)
+
+
+def round_compensated(
+    weight: Floats, moment: Floats, width: int, *, grid_of: Callable[[Floats], AnyGrid]
+) -> tuple[NDArray[Any], list[AnyGrid]]:
+    """Rounds the weight of a linear.
 
     Args:
-        weight: float32 [K, N]; K is a multiple of `width`.
-        inputs: float32 [T, K], what the linear is given.
-        width: Consecutive input channels that share a scale.
+        weight: float32 [K, N].
+        moment: float32 [K, K], the second moment of its inputs.
+        width: Channels that share a grid; the last may be fewer.
+        grid_of: Their grid, from these channels' weights [width, N] as they are when their turn comes.
 
     Returns:
-        The weight transposed: N rows of K / width blocks.
+        Integers [K, N], and the grids in the order of the channels.
     """
-    factor = _inverse_factor(inputs)
-    left = weight.astype(np.float64)
-    grids, integers = [], []
-    for start in range(0, len(weight), width):
-        stop = start + width
-        block, errors = left[start:stop], np.zeros((width, weight.shape[1]))
-        grid = block_grid(np.ascontiguousarray(block.T[:, None, :], np.float32))
-        for row in range(width):
-            rounded, error = _round_channel(block[row], grid)
-            integers.append(rounded)
-            errors[row] = error / factor[start + row, start + row]
-            block[row + 1 :] -= np.outer(factor[start + row, start + row + 1 : stop], errors[row])
-        left[stop:] -= factor[start:stop, stop:].T @ errors
-        grids.append(grid)
-    whole = Grid(
-        np.concatenate([grid.scales for grid in grids], axis=1),
-        np.concatenate([grid.zero_points for grid in grids], axis=1),
-    )
-    return pack(np.stack(integers, axis=1).reshape(weight.shape[1], -1, width), whole)
+    factor = _factor(moment)
+    lost = np.zeros_like(weight)
+    rounded: list[NDArray[Any]] = []
+    grids: list[AnyGrid] = []
+    for start in reversed(range(0, len(weight), width)):
+        block = slice(start, min(start + width, len(weight)))
+        wanted = weight[block] + factor[block, block.stop :] @ lost[block.stop :]
+        grids.append(grid_of(wanted))
+        for row in reversed(range(len(wanted))):
+            channel = start + row
+            inner = slice(channel + 1, block.stop)
+            target = wanted[row] + factor[channel, inner] @ lost[inner]
+            integers = grids[-1].round(target)
+            # Against the weight itself: what was asked of it on top is made good with it.
+            lost[channel] = weight[channel] - grids[-1].values(integers)
+            rounded.append(integers)
+    return np.stack(rounded[::-1]), grids[::-1]
 
 
-def _round_channel(weights: Doubles, grid: Grid) -> tuple[NDArray[np.uint8], Doubles]:
-    """The integers [N] of one input channel's weights [N], and what each weight lost by it."""
-    integers = grid.round(weights[:, None].astype(np.float32))
-    return integers[:, 0], weights - grid.values(integers)[:, 0]
-
-
-def _inverse_factor(inputs: Floats) -> Doubles:
-    """The upper Cholesky factor [K, K] of the Hessian's inverse."""
-    # The product in float32, which is twice as fast, the inverse in float64, which needs it.
-    hessian = (inputs.T @ inputs).astype(np.float64) / len(inputs)
-    diagonal = np.diag_indices(len(hessian))
-    mean = hessian[diagonal].mean()
+def _factor(moment: Floats) -> Floats:
+    """R, upper triangular, each row divided by its diagonal: how much of a later loss a channel takes on."""
+    damped = moment.astype(np.float64)
+    diagonal = np.diag_indices(len(damped))
+    mean = damped[diagonal].mean()
     # A channel that is always zero says nothing about its weights: they are rounded as they are.
-    hessian[diagonal] += _DAMPING * mean if mean > 0 else 1.0
-    return np.linalg.cholesky(np.linalg.inv(hessian)).T
+    damped[diagonal] += _DAMPING * mean if mean > 0 else 1.0
+    factor = np.linalg.cholesky(damped).T
+    factor /= factor[diagonal][:, None]
+    return factor.astype(np.float32)

@@ -10,31 +10,39 @@ from numpy.typing import NDArray
 
 from e5_onnx_export.graph.int8 import Int8Linear, Int8Table
 from e5_onnx_export.graph.linear_id import linear_ids
+from e5_onnx_export.graph.tensors import EncoderTensors
 from e5_onnx_export.job import Job
 from e5_onnx_export.quantize.capture import capture_inputs
 from e5_onnx_export.quantize.plan import Plan, PlannedLinear
-from e5_onnx_export.quantize.rounding import WeightBits
-from e5_onnx_export.quantize.search import Choice, Trial
+from e5_onnx_export.quantize.product_error import relative_error
+from e5_onnx_export.quantize.rounding import round_linear
+from e5_onnx_export.quantize.search import Trial
 
 
 def plan_int8(job: Job, folder: Path, ids: Sequence[NDArray[np.int64]]) -> Plan:
     """Chooses a treatment for every linear by the error that it leaves on calibration texts."""
-    bits = job.request.quantization.weight_bits
+    bits, weights = job.request.quantization.weight_bits, job.checkpoint.weights
     linears = linear_ids(job.checkpoint.architecture)
     samples = capture_inputs(folder, ids, linears)
-    planned = {}
+    treatments = {}
     for linear in job.progress.track(linears, label="smoothing", total=len(linears)):
-        # The sample is let go of at once: all together they are hundreds of megabytes.
-        trial = Trial(linear, samples.pop(linear), linear.weight(job.checkpoint.weights), bits)
-        planned[linear] = _planned(trial.choose(), bits)
+        treatments[linear] = Trial(linear, samples[linear], linear.weight(weights), bits).choose().treatment
+    chosen = {linear: treatment.smoothing for linear, treatment in treatments.items()}
+    smoothings = {linear: smoothing for linear, smoothing in chosen.items() if smoothing is not None}
+    # Only now is a weight what it will be: attention's output smooths the columns of V.
+    tensors = EncoderTensors(weights, smoothings)
+    planned = {}
+    for linear in job.progress.track(linears, label="rounding", total=len(linears)):
+        # The sample is let go of at once: all together they are gigabytes.
+        sample, treatment, smoothing = samples.pop(linear), treatments[linear], treatments[linear].smoothing
+        weight = tensors.linear(linear).weight
+        rounded = round_linear(weight, sample.moments.smoothed(smoothing), bits)
+        rows = sample.rows if smoothing is None else smoothing.apply(sample.rows)
+        product = treatment.activations.round_trip(rows) @ (rounded.values * rounded.scales)
+        facts = {
+            "exponent": treatment.exponent,
+            "zero_point": treatment.activations.zero_point,
+            "error": round(relative_error(product, rows @ weight), 6),
+        }
+        planned[linear] = PlannedLinear(Int8Linear(treatment.activations, rounded), smoothing, facts)
     return Plan("int8", bits, Int8Table(), planned)
-
-
-def _planned(choice: Choice, bits: WeightBits) -> PlannedLinear:
-    treatment = choice.treatment
-    facts = {
-        "exponent": treatment.exponent,
-        "zero_point": treatment.activations.zero_point,
-        "error": round(choice.error, 6),
-    }
-    return PlannedLinear(Int8Linear(treatment.activations, bits), treatment.smoothing, facts)

@@ -1,4 +1,4 @@
-"""float32 weights to integers and scales."""
+"""float32 weights to 8-bit or 7-bit integers and scales."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from e5_onnx_export.quantize.error_compensation import round_compensated
+
 Floats = NDArray[np.float32]
 WeightBits = Literal[7, 8]
 
 LARGEST: Final[dict[WeightBits, int]] = {8: 127, 7: 64}
+# Channels that are handled at once: it changes the time that rounding takes and nothing else.
+_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +31,54 @@ class Rounded:
     scales: Floats
 
 
-def round_columns(weight: Floats, bits: WeightBits) -> Rounded:
-    """Rounds [K, N] symmetrically with a scale for each of the N columns.
+@dataclass(frozen=True, slots=True)
+class ColumnGrid:
+    """The values that each column's weights can take: whole multiples of its scale.
 
     Seven bits (-64 to 64) are for CPUs without VNNI: their u8 x s8 kernel adds two products in 16 bits, and
     255 * 64 * 2 fits where 255 * 127 * 2 saturates (docs/int8.md).
+
+    Attributes:
+        scales: float32 [N], positive.
+        largest: The largest integer.
     """
+
+    scales: Floats
+    largest: int
+
+    def round(self, weights: Floats) -> NDArray[np.int8]:
+        """The nearest integers to weights float32 [..., N]."""
+        steps = np.rint(weights / self.scales)
+        return np.asarray(np.clip(steps, -self.largest, self.largest), np.int8)
+
+    def values(self, integers: NDArray[np.int8]) -> Floats:
+        """What integers [..., N] stand for."""
+        return np.asarray(integers * self.scales)
+
+
+def column_grid(weight: Floats, bits: WeightBits) -> ColumnGrid:
+    """The grid on which each column of [K, N] has its largest weight at its end."""
     largest = LARGEST[bits]
-    scales = _scales(np.abs(weight).max(axis=0), largest)
-    return Rounded(np.rint(weight / scales).astype(np.int8), scales)
+    return ColumnGrid(_scales(np.abs(weight).max(axis=0), largest), largest)
+
+
+def round_columns(weight: Floats, bits: WeightBits) -> Rounded:
+    """Rounds [K, N] symmetrically to the nearest, with a scale for each of the N columns."""
+    grid = column_grid(weight, bits)
+    return Rounded(grid.round(weight), grid.scales)
+
+
+def round_linear(weight: Floats, moment: Floats, bits: WeightBits) -> Rounded:
+    """Rounds [K, N] with a scale a column so that products with inputs like calibration's change little.
+
+    Args:
+        weight: float32 [K, N].
+        moment: float32 [K, K], the second moment of the inputs.
+        bits: Of the weights.
+    """
+    grid = column_grid(weight, bits)
+    values, _ = round_compensated(weight, moment, _AT_ONCE, grid_of=lambda _block: grid)
+    return Rounded(values, grid.scales)
 
 
 def round_rows(weight: Floats) -> Rounded:

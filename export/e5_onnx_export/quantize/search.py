@@ -22,6 +22,8 @@ Floats = NDArray[np.float32]
 # (arXiv 2211.10438, equation 4).
 EXPONENTS: Final = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 _SMALLEST: Final = 1e-5
+# What error-compensated rounding leaves of the error of rounding weights to the nearest, about.
+_COMPENSATED: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +67,24 @@ class Trial:
 
     def choose(self) -> Choice:
         """Tries every treatment and keeps the best."""
-        return min((Choice(each, self.error(each)) for each in self._treatments()), key=lambda c: c.error)
+        truth = self.sample.rows @ self.weight
+        return min(
+            (Choice(each, self._error(each, truth)) for each in self._treatments()), key=lambda c: c.error
+        )
 
     def error(self, treatment: Treatment) -> float:
-        """Root mean square error of the rounded product, relative to the true one's spread over tokens."""
+        """About what a treatment will leave, relative to the true product's spread over tokens."""
+        return self._error(treatment, self.sample.rows @ self.weight)
+
+    def _error(self, treatment: Treatment, truth: Floats) -> float:
         rows, weight, smoothing = self.sample.rows, self.weight, treatment.smoothing
-        truth = rows @ weight
         if smoothing is not None:
-            truth -= smoothing.shift @ weight
+            truth = truth - smoothing.shift @ weight
             rows, weight = smoothing.apply(rows), smoothing.weight(weight)
         rounded = round_columns(weight, self.bits)
-        return relative_error(
-            treatment.activations.round_trip(rows) @ (rounded.values * rounded.scales), truth
-        )
+        # How weights will be rounded takes too long to be tried for each.
+        left = weight + _COMPENSATED * (rounded.values * rounded.scales - weight)
+        return relative_error(treatment.activations.round_trip(rows) @ left, truth)
 
     def _treatments(self) -> Iterator[Treatment]:
         if self.linear.kind == "ffn_out":
