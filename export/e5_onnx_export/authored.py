@@ -20,12 +20,14 @@ class Authored:
         parity: Distance from the reference.
         tolerance: The largest difference of a component that another CPU may make.
         weight_bits: Of quantised weights.
+        weight_pair_sum: Of int8 weights: the largest sum that a kernel may add in 16 bits, or None.
         extra: Further keys of the manifest.
     """
 
     parity: Parity
     tolerance: float
     weight_bits: int | None = None
+    weight_pair_sum: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

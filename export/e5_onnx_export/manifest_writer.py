@@ -35,6 +35,7 @@ def describe(job: Job, folder: Path, authored: Authored, *, lean: LeanTokenizer 
         tools={tool: version(tool) for tool in _TOOLS},
         lean_tokenizer=lean,
         weight_bits=authored.weight_bits,
+        weight_pair_sum=authored.weight_pair_sum,
         extra=dict(authored.extra),
     )
 

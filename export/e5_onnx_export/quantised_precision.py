@@ -71,7 +71,7 @@ def author_quantised(job: Job, folder: Path, tokenizer: TextTokenizer) -> Author
         "invariance": asdict(measure_invariance(folder, held_out.ids)),
         "calibration_texts": len(calibration.ids),
     }
-    return Authored(fitted.parity, method.tolerance, fitted.plan.bits, extra)
+    return Authored(fitted.parity, method.tolerance, fitted.plan.bits, fitted.plan.pair_sum, extra)
 
 
 def _manifest_keys(fitted: Fitted, fp32: Parity) -> dict[str, Any]:

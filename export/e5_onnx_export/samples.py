@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.batching import pad
+from e5_onnx.exact_int8 import kernels_are_exact
 from e5_onnx.session import Session
 from e5_onnx.threads import choose_threads
 from e5_onnx.tokenization import TextTokenizer, truncate
@@ -40,11 +41,22 @@ def tokenize_samples(
     return Samples(texts, ids)
 
 
+def open_session(folder: Path, *, prepack: bool = False) -> Session:
+    """Opens the graph in `folder` before it has a manifest, with kernels that are exact on this CPU.
+
+    Args:
+        folder: Holds the graph.
+        prepack: As for `e5_onnx.session.session_options`.
+    """
+    exact = not kernels_are_exact()
+    return Session(folder, choose_threads(None).count, exact_int8=exact, prepack=prepack)
+
+
 def run_graph(folder: Path, ids: Sequence[Ids]) -> Floats:
     """Embeds token ids with the graph in `folder`, in ragged batches.
 
     Returns:
         float32 [texts, dimension].
     """
-    session = Session(folder, choose_threads(None).count, prepack=False)
+    session = open_session(folder)
     return parity_batches(lambda batch: session.run(*pad(batch)), ids)

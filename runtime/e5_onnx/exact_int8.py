@@ -5,6 +5,8 @@ for large weights: vectors come out wrong without a word (onnxruntime's own docu
 so). onnxruntime can take another kernel there, exact and slower. On a CPU with VNNI or AMX that kernel would
 be 2.5 times slower for nothing. The flags of /proc/cpuinfo cannot decide this, since they may be the host's
 and not those that an emulator or hypervisor passes on; a product that saturates can.
+
+Folders that e5-export makes hold their weights so that no pair can saturate: for them nothing is to be done.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ ExactInt8 = Literal["auto"] | bool
 _PROBE: Final = "int8_probe.onnx"
 _SIZE: Final = 64
 _QUANTISED: Final[tuple[Precision, ...]] = ("int8", "int8-stock")
-# Weights of 7 bits cannot saturate on any CPU: 255 * 64 * 2 < 2 ** 15.
-_SAFE_BITS: Final = 7
+# Two products that are added in 16 bits cannot saturate there: 255 * 128 < 2 ** 15.
+_SAFE_PAIR_SUM: Final = 128
+_SAFE_BITS: Final = 7  # no weight beyond 64
 
 
 def needs_exact_kernels(manifest: Manifest, choice: ExactInt8) -> bool:
@@ -40,10 +43,17 @@ def needs_exact_kernels(manifest: Manifest, choice: ExactInt8) -> bool:
     """
     if choice not in ("auto", True, False):
         raise OptionError("exact_int8", choice, "'auto', True or False")
-    can_saturate = manifest.precision in _QUANTISED and manifest.weight_bits != _SAFE_BITS
+    saturates = can_saturate(manifest)
     if choice == "auto":
-        return can_saturate and not kernels_are_exact()
-    return bool(choice) and can_saturate
+        return saturates and not kernels_are_exact()
+    return bool(choice) and saturates
+
+
+def can_saturate(manifest: Manifest) -> bool:
+    """Whether there are CPUs whose fast kernels would give wrong vectors for a folder's weights."""
+    if manifest.precision not in _QUANTISED or manifest.weight_bits == _SAFE_BITS:
+        return False
+    return manifest.weight_pair_sum is None or manifest.weight_pair_sum > _SAFE_PAIR_SUM
 
 
 @cache

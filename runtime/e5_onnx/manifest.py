@@ -113,6 +113,7 @@ class Manifest:
     baseline: bool = False
     lean_tokenizer: LeanTokenizer | None = None
     weight_bits: int | None = None
+    weight_pair_sum: int | None = None
     format_version: tuple[int, int] = FORMAT_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -141,7 +142,7 @@ class Manifest:
         """Returns the text of e5.json."""
         values = asdict(self)
         extra = values.pop("extra")
-        for name in ("lean_tokenizer", "weight_bits"):
+        for name in ("lean_tokenizer", "weight_bits", "weight_pair_sum"):
             if values[name] is None:
                 del values[name]
         for entry in values["files"].values():

@@ -103,7 +103,8 @@ def test_the_kernel_multiplies_what_was_rounded_row_by_row(size: float, tmp_path
     # Activations are rounded to int8 in blocks of 32.
     assert np.abs(found - expected).max() <= 0.02 * max(np.abs(expected).max(), 1e-30)
     alone = np.concatenate([run.run(None, {"x": row[None]})[0] for row in x])
-    assert np.array_equal(alone, found)
+    # To the bit where the CPU has VNNI; with AVX2 alone a single row's blocks are summed in another order.
+    assert np.abs(alone - found).max() <= 1e-6 * max(np.abs(expected).max(), 1e-30)
 
 
 def test_the_table_gives_back_its_rows(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_an_int8_folder_says_what_was_done(checkpoint: Path, tmp_path: Path) -> 
     assert manifest["parity"]["cosine_mean"] >= 0.999
     assert manifest["fp32_parity"]["reference"] == "numpy"
     assert manifest["weight_bits"] == 8
+    assert 100 < manifest["weight_pair_sum"] <= 128
     assert [row["name"] for row in manifest["linears"][:4]] == [
         f"layer.0.{kind}" for kind in ("qkv", "attention_out", "ffn_in", "ffn_out")
     ]

@@ -145,6 +145,9 @@ def test_info_of_other_folders(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
     assert "int8, 8-bit weights, in fp32: layer.0.qkv" in table
     assert "not exact here, so slower exact ones are used" in table
     assert "tokenizers here; tokie 0.1.4 proved equal on 43,000 texts" in table
+    monkeypatch.setattr(info, "needs_exact_kernels", lambda _manifest, _choice: False)
+    table = info_of(folder, precision="int8", weight_bits=8, weight_pair_sum=128)
+    assert "not exact here, which this folder's weights cannot bring about" in table
     monkeypatch.setattr(info, "check_proof", lambda _manifest: None)
     lean = info_of(folder, lean_tokenizer=LeanTokenizer("tokie", "0.1.4", 43_000))
     assert "tokie here; tokie 0.1.4 proved equal on 43,000 texts" in lean

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,28 +22,42 @@ class WrongSession:
         return (np.full((len(feeds["x"]), 64), 32 * 32767.0, np.float32),)
 
 
-# precision, weight bits, choice, whether this CPU is exact -> whether exact kernels are asked for
+@dataclass(frozen=True)
+class Weights:
+    precision: str
+    bits: int | None = None
+    pair_sum: int | None = None
+
+
+ANY_PAIRS, SAFE_PAIRS = Weights("int8", 8), Weights("int8", 8, 128)
+# weights, choice, whether this CPU is exact -> whether exact kernels are asked for
 CASES = [
-    ("fp32", None, "auto", False, False),
-    ("fp32", None, True, False, False),
-    ("int8", 8, "auto", True, False),
-    ("int8", 8, "auto", False, True),
-    ("int8", 8, True, True, True),
-    ("int8", 8, False, False, False),
-    ("int8", 7, "auto", False, False),
-    ("int8", 7, True, False, False),
-    ("int8-stock", None, "auto", False, True),
-    ("int4", None, "auto", False, False),
+    (Weights("fp32"), "auto", False, False),
+    (Weights("fp32"), True, False, False),
+    (ANY_PAIRS, "auto", True, False),
+    (ANY_PAIRS, "auto", False, True),
+    (ANY_PAIRS, True, True, True),
+    (ANY_PAIRS, False, False, False),
+    (SAFE_PAIRS, "auto", False, False),
+    (SAFE_PAIRS, True, False, False),
+    (Weights("int8", 8, 129), "auto", False, True),
+    (Weights("int8", 7), "auto", False, False),
+    (Weights("int8", 7), True, False, False),
+    (Weights("int8-stock"), "auto", False, True),
+    (Weights("int4", 4), "auto", False, False),
 ]
 
 
-@pytest.mark.parametrize(("precision", "bits", "choice", "cpu_is_exact", "expected"), CASES)
+@pytest.mark.parametrize(("weights", "choice", "cpu_is_exact", "expected"), CASES)
 def test_when_exact_kernels_are_used(
-    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, precision: str, bits: int | None, choice: object,
-    cpu_is_exact: bool, expected: bool,
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, weights: Weights, choice: object, cpu_is_exact: bool,
+    expected: bool,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(exact_int8, "kernels_are_exact", lambda: cpu_is_exact)
-    manifest = replace(open_folder(tiny_folder).manifest, precision=precision, weight_bits=bits)
+    manifest = replace(
+        open_folder(tiny_folder).manifest, precision=weights.precision, weight_bits=weights.bits,
+        weight_pair_sum=weights.pair_sum,
+    )  # type: ignore[arg-type]  # fmt: skip
     assert needs_exact_kernels(manifest, choice) is expected  # type: ignore[arg-type]
 
 

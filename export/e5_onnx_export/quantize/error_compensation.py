@@ -24,8 +24,14 @@ _DAMPING: Final = 0.01
 class Grid(Protocol):
     """The values that the weights of some channels can take, [N] of a channel at a time."""
 
-    def round(self, weights: Floats) -> NDArray[Any]:
-        """The nearest integers to weights float32 [N]."""
+    def round(self, weights: Floats, *, beside: NDArray[Any] | None = None) -> NDArray[Any]:
+        """The nearest integers to weights float32 [N].
+
+        Args:
+            weights: Of one channel.
+            beside: Integers [N] of the odd channel that follows, rounded already, if this one is even: some
+                kernels add the products of such a pair in few bits.
+        """
 
     def values(self, integers: NDArray[Any]) -> Floats:
         """What integers [N] stand for."""
@@ -60,7 +66,8 @@ def round_compensated(
             channel = start + row
             inner = slice(channel + 1, block.stop)
             target = wanted[row] + factor[channel, inner] @ lost[inner]
-            integers = grids[-1].round(target)
+            beside = rounded[-1] if rounded and channel % 2 == 0 else None
+            integers = grids[-1].round(target, beside=beside)
             # Against the weight itself: what was asked of it on top is made good with it.
             lost[channel] = weight[channel] - grids[-1].values(integers)
             rounded.append(integers)

@@ -27,8 +27,8 @@ class BlockGrid:
     scales: Floats
     zero_points: Integers
 
-    def round(self, weights: Floats) -> Integers:
-        """The nearest integers, 0 .. 15, to one weight of each block."""
+    def round(self, weights: Floats, *, beside: Integers | None = None) -> Integers:
+        """The nearest integers, 0 .. 15, to one weight of each block, whatever stands beside it."""
         steps = np.rint(weights / self.scales) + self.zero_points
         return np.asarray(np.clip(steps, 0, LEVELS), np.uint8)
 

@@ -15,7 +15,7 @@ from e5_onnx_export.job import Job
 from e5_onnx_export.quantize.capture import capture_inputs
 from e5_onnx_export.quantize.plan import Plan, PlannedLinear
 from e5_onnx_export.quantize.product_error import relative_error
-from e5_onnx_export.quantize.rounding import round_linear
+from e5_onnx_export.quantize.rounding import largest_pair_sum, round_linear
 from e5_onnx_export.quantize.search import Trial
 
 
@@ -31,12 +31,13 @@ def plan_int8(job: Job, folder: Path, ids: Sequence[NDArray[np.int64]]) -> Plan:
     smoothings = {linear: smoothing for linear, smoothing in chosen.items() if smoothing is not None}
     # Only now is a weight what it will be: attention's output smooths the columns of V.
     tensors = EncoderTensors(weights, smoothings)
-    planned = {}
+    planned, pair_sum = {}, 0
     for linear in job.progress.track(linears, label="rounding", total=len(linears)):
         # The sample is let go of at once: all together they are gigabytes.
         sample, treatment, smoothing = samples.pop(linear), treatments[linear], treatments[linear].smoothing
         weight = tensors.linear(linear).weight
         rounded = round_linear(weight, sample.moments.smoothed(smoothing), bits)
+        pair_sum = max(pair_sum, int(largest_pair_sum(rounded.values).max()))
         rows = sample.rows if smoothing is None else smoothing.apply(sample.rows)
         product = treatment.activations.round_trip(rows) @ (rounded.values * rounded.scales)
         facts = {
@@ -45,4 +46,4 @@ def plan_int8(job: Job, folder: Path, ids: Sequence[NDArray[np.int64]]) -> Plan:
             "error": round(relative_error(product, rows @ weight), 6),
         }
         planned[linear] = PlannedLinear(Int8Linear(treatment.activations, rounded), smoothing, facts)
-    return Plan("int8", bits, Int8Table(), planned)
+    return Plan("int8", bits, Int8Table(), planned, pair_sum=pair_sum)

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.batching import pad
-from e5_onnx.session import Session
-from e5_onnx.threads import choose_threads
 from e5_onnx_export.parity import parity_batches
+from e5_onnx_export.samples import open_session
 
 _BATCH_SIZES = (2, 7, 16)
 
@@ -32,7 +31,7 @@ class Invariance:
 
 def measure_invariance(folder: Path, ids: Sequence[NDArray[np.int64]]) -> Invariance:
     """Embeds texts alone, and in ragged batches of several sizes."""
-    session = Session(folder, choose_threads(None).count)
+    session = open_session(folder, prepack=True)
     alone = np.concatenate([session.run(*pad([row])) for row in ids])
     together = [
         parity_batches(lambda batch: session.run(*pad(batch)), ids, size=size, seed=size)

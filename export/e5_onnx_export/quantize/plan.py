@@ -43,6 +43,7 @@ class Plan:
         word_table: How the word table is stored.
         linears: Every linear, in order of use.
         kept: Linears that stay in fp32, in the order in which they were chosen.
+        pair_sum: The largest sum of neighbouring weights (`rounding.largest_pair_sum`) of int8 weights.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Plan:
     word_table: WordTable
     linears: Mapping[LinearId, PlannedLinear]
     kept: tuple[LinearId, ...] = ()
+    pair_sum: int | None = None
 
     def keep(self, linear: LinearId) -> Plan:
         """The same plan with one more linear in fp32."""

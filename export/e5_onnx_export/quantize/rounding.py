@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ Floats = NDArray[np.float32]
 WeightBits = Literal[7, 8]
 
 LARGEST: Final[dict[WeightBits, int]] = {8: 127, 7: 64}
+# x86 kernels without VNNI add the products of two neighbouring input channels, the even one first, in 16
+# bits: two weights of one sign that sum up to no more than this cannot saturate them, 255 * 128 < 2 ** 15.
+PAIR_LIMIT: Final = 128
 # Channels that are handled at once: it changes the time that rounding takes and nothing else.
 _AT_ONCE: Final = 32
 
@@ -35,9 +38,6 @@ class Rounded:
 class ColumnGrid:
     """The values that each column's weights can take: whole multiples of its scale.
 
-    Seven bits (-64 to 64) are for CPUs without VNNI: their u8 x s8 kernel adds two products in 16 bits, and
-    255 * 64 * 2 fits where 255 * 127 * 2 saturates (docs/int8.md).
-
     Attributes:
         scales: float32 [N], positive.
         largest: The largest integer.
@@ -46,10 +46,14 @@ class ColumnGrid:
     scales: Floats
     largest: int
 
-    def round(self, weights: Floats) -> NDArray[np.int8]:
-        """The nearest integers to weights float32 [..., N]."""
-        steps = np.rint(weights / self.scales)
-        return np.asarray(np.clip(steps, -self.largest, self.largest), np.int8)
+    def round(self, weights: Floats, *, beside: NDArray[np.int8] | None = None) -> NDArray[np.int8]:
+        """The nearest integers to weights float32 [..., N]; see `Grid.round`."""
+        lowest, highest = np.int16(-self.largest), np.int16(self.largest)
+        if beside is not None:
+            other = beside.astype(np.int16)
+            lowest = np.maximum(lowest, -PAIR_LIMIT - np.minimum(other, 0))
+            highest = np.minimum(highest, PAIR_LIMIT - np.maximum(other, 0))
+        return np.asarray(np.clip(np.rint(weights / self.scales), lowest, highest), np.int8)
 
     def values(self, integers: NDArray[np.int8]) -> Floats:
         """What integers [..., N] stand for."""
@@ -57,9 +61,21 @@ class ColumnGrid:
 
 
 def column_grid(weight: Floats, bits: WeightBits) -> ColumnGrid:
-    """The grid on which each column of [K, N] has its largest weight at its end."""
+    """The grid on which each column of [K, N] has its largest weight, or its largest pair, at its end."""
     largest = LARGEST[bits]
-    return ColumnGrid(_scales(np.abs(weight).max(axis=0), largest), largest)
+    # One less than the limit: rounding to the nearest can add half a step to either of a pair.
+    spans = np.maximum(np.abs(weight).max(axis=0) / largest, largest_pair_sum(weight) / (PAIR_LIMIT - 1))
+    return ColumnGrid(_scales(spans, 1), largest)
+
+
+def largest_pair_sum(weight: NDArray[Any]) -> NDArray[Any]:
+    """The largest sum of two weights of one sign that a kernel may add in 16 bits, by column of [K, N]."""
+    even = len(weight) // 2 * 2
+    pairs = weight[:even].reshape(-1, 2, weight.shape[1])
+    if pairs.dtype == np.int8:
+        pairs = pairs.astype(np.int16)
+    sums = [np.maximum(signed, 0).sum(axis=1).max(axis=0, initial=0) for signed in (pairs, -pairs)]
+    return np.asarray(np.maximum(*sums))
 
 
 def round_columns(weight: Floats, bits: WeightBits) -> Rounded:

@@ -14,6 +14,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from e5_onnx.batching import pad
+from e5_onnx.exact_int8 import kernels_are_exact
 from e5_onnx.manifest import GRAPH_NAME
 from e5_onnx.session import session_options
 from e5_onnx.threads import choose_threads
@@ -103,7 +104,7 @@ def _switched_graph(
     formats = Formats(FloatTable(), linears)
     encoder = Encoder(job.checkpoint.architecture, tensors, job.choice.pooling, formats, (switches,))
     encoder.author(folder, job.progress)
-    options = session_options(choose_threads(None).count, prepack=False)
+    options = session_options(choose_threads(None).count, exact_int8=not kernels_are_exact(), prepack=False)
     session = onnxruntime.InferenceSession(
         str(folder / GRAPH_NAME), options, providers=["CPUExecutionProvider"]
     )

@@ -12,7 +12,7 @@ from e5_onnx.cli.arguments import add_command
 from e5_onnx.cli.exit_codes import DONE
 from e5_onnx.cpu import cpu_facts
 from e5_onnx.errors import MissingExtraError, ModelLoadError
-from e5_onnx.exact_int8 import kernels_are_exact, needs_exact_kernels
+from e5_onnx.exact_int8 import can_saturate, kernels_are_exact, needs_exact_kernels
 from e5_onnx.folder import ModelFolder, open_folder
 from e5_onnx.lean_tokenizer import check_proof
 from e5_onnx.manifest import Manifest, Parity
@@ -50,6 +50,7 @@ def gather(folder: ModelFolder) -> dict[str, Any]:
         "threads": asdict(threads),
         "cpu": asdict(cpu),
         "int8_kernels_exact": kernels_are_exact(),
+        "weights_can_saturate": can_saturate(manifest),
         "slower_exact_kernels": needs_exact_kernels(manifest, "auto"),
         "summary": _summary(manifest),
     }
@@ -101,14 +102,20 @@ def _tokenizer(manifest: Manifest) -> str:
 
 
 def _table(facts: dict[str, Any]) -> str:
-    exact = "exact here" if facts["int8_kernels_exact"] else "not exact here"
-    slower = ", so slower exact ones are used" if facts["slower_exact_kernels"] else ""
     rows = {
         **facts["summary"],
         "size": f"{facts['size_bytes'] / 1e6:.0f} MB",
         "fingerprint": facts["fingerprint"],
         "threads": f"{facts['threads']['count']}: {facts['threads']['reason']}",
         "cpu": f"{facts['cpu']['model']}: {' '.join(facts['cpu']['features'])}",
-        "int8 kernels": exact + slower,
+        "int8 kernels": _kernels(facts),
     }
     return "".join(f"{name:<14}{value}\n" for name, value in rows.items())
+
+
+def _kernels(facts: dict[str, Any]) -> str:
+    if facts["int8_kernels_exact"]:
+        return "exact here"
+    if facts["slower_exact_kernels"]:
+        return "not exact here, so slower exact ones are used"
+    return "not exact here, which this folder's weights cannot bring about"
