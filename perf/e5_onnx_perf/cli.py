@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from e5_onnx.errors import E5Error, OptionError
+from e5_onnx_perf.accuracy import command as accuracy_command
 from e5_onnx_perf.accuracy import sts_command
 from e5_onnx_perf.arena import command as arena_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
@@ -18,6 +19,7 @@ _FAILED, _USAGE = 1, 2
 
 _COMMANDS: Final = {
     "make-checkpoint": checkpoint_command,
+    "accuracy": accuracy_command,
     "sts": sts_command,
     "figures": figures_command,
     "arena": arena_command,

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -27,3 +31,25 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     recipe = RecipeRequest("e5-instruct")
     export(ExportRequest(str(checkpoint), folder, recipe=recipe, reference="none"))
     return Exported(checkpoint, folder)
+
+
+@pytest.fixture
+def file_server() -> Iterator[Callable[[Path], str]]:
+    """Serves folders on this machine: from a folder to its address."""
+    servers = []
+
+    def serve(folder: Path) -> str:
+        handler = partial(QuietHandler, directory=str(folder))
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, kwargs={"poll_interval": 0.02}).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_args: object) -> None:
+        """Says nothing."""
