@@ -12,12 +12,15 @@ from tiny_models import XLM_ROBERTA, tiny_weights, write_checkpoint
 from tiny_tokenizers import write_tiny_tokenizer
 
 from e5_onnx_export import ExportRequest, RecipeRequest, export
+from e5_onnx_export.request import QuantizationRequest
 
 
 @dataclass(frozen=True)
 class Exported:
     checkpoint: Path
     folder: Path
+    int8: Path
+    seven_bits: Path
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +33,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = root / "folder"
     recipe = RecipeRequest("e5-instruct")
     export(ExportRequest(str(checkpoint), folder, recipe=recipe, reference="none"))
-    return Exported(checkpoint, folder)
+    quantised = {8: root / "folder-int8", 7: root / "folder-7-bits"}
+    for bits, out in quantised.items():
+        wanted = QuantizationRequest(min_cosine=0, weight_bits=bits)
+        request = ExportRequest(
+            str(checkpoint), out, recipe=recipe, reference="none", precision="int8", lean=False,
+            quantization=wanted,
+        )  # fmt: skip
+        export(request)
+    return Exported(checkpoint, folder, quantised[8], quantised[7])
 
 
 @pytest.fixture

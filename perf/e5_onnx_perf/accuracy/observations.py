@@ -31,7 +31,8 @@ class ObservationStore:
     def find(self, identity: str, digest: str) -> dict[str, NDArray[Any]] | None:
         """What a model made of a unit, or None if that is not known or cannot be read."""
         try:
-            with np.load(self._file(identity, digest), allow_pickle=False) as stored:
+            # NumPy leaves a file open that it opened itself and could not read.
+            with self._file(identity, digest).open("rb") as opened, np.load(opened) as stored:
                 return {name: stored[name] for name in stored.files}
         # Half a file is as good as none.
         except (OSError, ValueError, EOFError, zipfile.BadZipFile):

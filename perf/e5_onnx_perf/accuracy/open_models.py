@@ -69,9 +69,9 @@ def _templates(model: MeasuredModel) -> tuple[str, str]:
 
 
 def _with_names_of_their_own(models: list[MeasuredModel], specs: Sequence[str]) -> list[MeasuredModel]:
-    """Folders of the same name are told apart by their paths."""
+    """Folders of the same name are told apart by the folders that hold them."""
     counts = Counter(model.name for model in models)
     return [
-        replace(model, name=spec) if counts[model.name] > 1 else model
+        replace(model, name=str(Path(*Path(spec).parts[-2:]))) if counts[model.name] > 1 else model
         for model, spec in zip(models, specs, strict=True)
     ]

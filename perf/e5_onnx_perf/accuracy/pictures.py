@@ -11,6 +11,7 @@ from e5_onnx_perf.report.svg import INK, SERIES, new_picture, to_svg
 
 _WIDTH: Final = 5.4
 _ROW: Final = 0.2  # inches
+_PAIR_CODE: Final = 3  # letters of a code in a pair: pt-br is one language
 _MOST: Final = 45  # languages of a picture; all are in the table
 
 Values = Mapping[str, Any]
@@ -83,7 +84,7 @@ def _differences(
 def readable(language: str) -> str:
     """`German`, or `German to English` for a pair."""
     first, separator, second = language.partition("-")
-    if not separator or language_name(second) == second:
+    if not separator or {len(first), len(second)} != {_PAIR_CODE}:
         return language_name(language)
     return f"{language_name(first)} to {language_name(second)}"
 

@@ -22,6 +22,7 @@ _VARIABLES: Final = {
     FAINT: "var(--faint)",
     **{colour: f"var(--series-{number})" for number, colour in enumerate(SERIES)},
 }
+_NO_METADATA: Final = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 _WIDTH: Final = re.compile(r' width="([\d.]+)pt"')
 _SIZE: Final = re.compile(r' (?:width|height)="[\d.]+pt"')
 _STYLE: Final[dict[Any, Any]] = {
@@ -86,7 +87,7 @@ def to_svg(figure: Figure, *, label: str) -> str:
 
     written = io.StringIO()
     with mpl.rc_context({**_STYLE, "svg.hashsalt": label}):
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(written, format="svg", transparent=True, metadata=_NO_METADATA)
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :]
     for colour, variable in _VARIABLES.items():
