@@ -20,7 +20,7 @@ from e5_onnx.errors import ClosedError, ForkedError, TruncationWarning
 from e5_onnx.exact_int8 import ExactInt8
 from e5_onnx.manifest import Manifest
 from e5_onnx.opening import open_engine
-from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
+from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Mode, Options
 from e5_onnx.recipes import Role
 from e5_onnx.streaming import chunks
 from e5_onnx.threads import choose_threads
@@ -47,6 +47,7 @@ class Embedder:
         fingerprint: str | None = None,
         tokenizer: TokenizerChoice = "auto",
         exact_int8: ExactInt8 = "auto",
+        mode: Mode = "auto",
     ) -> None:
         """Opens a folder.
 
@@ -63,13 +64,18 @@ class Embedder:
                 proves it equal.
             exact_int8: Whether to use slower kernels that are exact on CPUs without VNNI; `auto` tries this
                 CPU and uses them where the others would give wrong vectors.
+            mode: `latency` has all threads work on one batch, which is best for the time of one text;
+                `throughput` has each work on a batch of its own, which embeds many texts 10 to 30% faster and
+                one long text slower. `auto` is latency.
 
         Raises:
             FolderError: A leaf of it says what is wrong with the folder.
             OptionError: For a value out of range.
             MissingExtraError: If `tokie` is asked for and not installed.
         """
-        self._options = Options(threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8)
+        self._options = Options(
+            threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8, mode
+        )
         self._path = Path(folder)
         self._threads = choose_threads(threads).count
         self._pid = os.getpid()
@@ -94,7 +100,7 @@ class Embedder:
 
     @property
     def threads(self) -> int:
-        """Threads of the session."""
+        """Threads that compute at most, whatever the mode."""
         return self._threads
 
     @property

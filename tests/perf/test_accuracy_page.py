@@ -27,7 +27,8 @@ def page(exported, tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_questions(root / "things.en.json")
     words = [
         exported.folder, exported.int8, exported.seven_bits,
-        "--data", root / "data", "--cache", root / "cache", "--languages", "de,en", "--resamples", "200", "--retrieval", root / "things.en.json",
+        "--data", root / "data", "--cache", root / "cache",
+        "--languages", "de,en", "--resamples", "200", "--retrieval", root / "things.en.json",
         "--out", root / "out",
     ]  # fmt: skip
     assert main(["accuracy", *map(str, words)]) == 0
