@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from e5_onnx.errors import E5Error, OptionError
+from e5_onnx_perf import mteb_command
 from e5_onnx_perf.accuracy import command as accuracy_command
 from e5_onnx_perf.accuracy import sts_command
 from e5_onnx_perf.arena import command as arena_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
 from e5_onnx_perf.exactness import command as exact_command
 from e5_onnx_perf.figures import command as figures_command
+from e5_onnx_perf.speed import command as speed_command
 
 _FAILED, _USAGE = 1, 2
 
@@ -21,6 +23,8 @@ _COMMANDS: Final = {
     "make-checkpoint": checkpoint_command,
     "accuracy": accuracy_command,
     "sts": sts_command,
+    "mteb": mteb_command,
+    "speed": speed_command,
     "figures": figures_command,
     "arena": arena_command,
     "exact": exact_command,

@@ -5,6 +5,7 @@ e5_onnx.E5Error
     ├── DataError                      (ValueError)    a data set is missing, damaged or malformed
     ├── DownloadError                  (OSError)       a data set cannot be downloaded
     ├── MismatchError                  (ValueError)    models cannot be compared with each other
+    ├── TaskRunError                   (RuntimeError)  a task of mteb failed
     ├── ToolMissingError               (OSError)       a program this measurement needs is not installed
     └── WorkerError                    (RuntimeError)  a measuring process failed
 """
@@ -41,6 +42,16 @@ class MismatchError(PerfError, ValueError):
         self.what, self.first, self.second = what, first, second
         super().__init__(
             f"{first[0]} and {second[0]} cannot be compared: their {what} is {first[1]} and {second[1]}"
+        )
+
+
+class TaskRunError(PerfError, RuntimeError):
+    def __init__(self, task: str, reason: BaseException) -> None:
+        self.task, self.reason = task, reason
+        first = (str(reason).splitlines() or [""])[0]
+        super().__init__(
+            f"mteb's task {task} failed with {type(reason).__name__}: {first}. Where there is no network, "
+            "its data must be in the cache of Hugging Face's datasets"
         )
 
 

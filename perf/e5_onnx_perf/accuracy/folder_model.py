@@ -62,4 +62,4 @@ class _LoadedFolder:
 
 
 def _load(folder: Path, threads: int | None) -> Loaded:
-    return _LoadedFolder(Embedder(folder, threads=threads, overflow="truncate"))
+    return _LoadedFolder(Embedder(folder, threads=threads, overflow="truncate", mode="throughput"))
