@@ -137,7 +137,7 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
         type=int,
         choices=get_args(WeightBits),
         default=8,
-        help="of int8; 7: exact on CPUs without VNNI",
+        help="of int8 (default: %(default)s); both are exact on every CPU",
     )
     group.add_argument(
         "--table-bits",

@@ -20,7 +20,7 @@ from e5_onnx_perf.peers import NOT_YET, PeerName, PeerSource, import_peer
 from e5_onnx_perf.report.page import environment
 from e5_onnx_perf.report.svg import require_matplotlib
 from e5_onnx_perf.speed.cold_start import measure_cold_start
-from e5_onnx_perf.speed.engine import EngineSpec
+from e5_onnx_perf.speed.engine import EngineSpec, OwnName
 from e5_onnx_perf.speed.measure import Comparison, measure
 from e5_onnx_perf.speed.page import write_page
 from e5_onnx_perf.speed.results import results
@@ -44,12 +44,14 @@ EXAMPLE: Final = """\
   e5-perf speed large-int8 large-fp32 --checkpoint seeded-large --peers torch,ctranslate2 --out speed"""
 
 _ROUNDS, _QUICK_ROUNDS, _STARTS = 5, 3, 3
+# The first folder is looked at more closely than those beside it.
+_OWN: Final[tuple[OwnName, ...]] = get_args(OwnName)
 _EVERY_PEER: Final = (*get_args(PeerName), *NOT_YET)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folders", metavar="FOLDER", nargs="+", type=Path)
+    parser.add_argument("folders", metavar="FOLDER", nargs="+", type=Path, help="model folders")
     parser.add_argument("--peers", default="", help=f"of {','.join(_EVERY_PEER)}; default: none")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="DIR", help="the Hugging Face folder that peers run"
@@ -80,8 +82,8 @@ def run(parsed: argparse.Namespace) -> int:
     scratch = str(parsed.scratch or cache_folder() / "peers")
     own = [
         EngineSpec(engine, str(folder), threads, scratch)
-        for folder in parsed.folders
-        for engine in ("embedder", "callers", "graph")
+        for number, folder in enumerate(parsed.folders)
+        for engine in _OWN[: 1 if number else None]
     ]
     theirs, absent = _prepared(peers, parsed.checkpoint, scratch, threads=threads)
     found = measure([*own, *theirs], workloads, maker, rounds=rounds, progress=progress)

@@ -16,7 +16,7 @@ from e5_onnx.options import Mode
 from e5_onnx_perf.peers import Peer, PeerName, PeerSource, import_peer
 
 Floats = NDArray[np.float32]
-OwnName = Literal["embedder", "graph", "callers"]
+OwnName = Literal["embedder", "callers", "graph"]
 EngineName = OwnName | PeerName
 
 
