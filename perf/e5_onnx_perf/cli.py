@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in _COMMANDS.items():
         added = commands.add_parser(
             name,
-            help=command.TEXT.split(".")[0],
+            help=command.TEXT.split(".")[0].replace("%", "%%"),
             description=command.TEXT,
             epilog=f"example:\n{command.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,

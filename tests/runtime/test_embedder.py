@@ -85,7 +85,7 @@ def test_an_error_in_one_of_many_batches_is_raised(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Embedder(tiny_folder, threads=2, token_budget=64, mode="throughput") as model:
-        session = model._loaded().session._session
+        session = model._lifetime.get().session._session
         calls = []
 
         def fail(*given):
@@ -94,7 +94,7 @@ def test_an_error_in_one_of_many_batches_is_raised(
                 raise RuntimeError("no room")
             return session.run(*given)
 
-        monkeypatch.setattr(model._loaded().session, "_session", SimpleNamespace(run=fail))
+        monkeypatch.setattr(model._lifetime.get().session, "_session", SimpleNamespace(run=fail))
         with pytest.raises(InferenceError, match="no room"):
             model.embed_documents(["moon"] * 60)
 

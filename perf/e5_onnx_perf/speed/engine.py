@@ -115,7 +115,7 @@ class _GraphEngine(_EmbedderEngine):
     """The graph alone: what is timed begins with token ids in the batches that the Embedder would make."""
 
     def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
-        engine = self._model._loaded()  # noqa: SLF001 - measured from within
+        engine = self._model._lifetime.get()  # noqa: SLF001 - measured from within
         limit = self._model.max_tokens
         ids = [row[:limit] for row in self._model.tokenize(texts, role="raw")]
         batches = plan_batches([len(row) for row in ids], engine.token_budget)
