@@ -5,6 +5,7 @@ This explains and decides nothing: in a container or under emulation /proc/cpuin
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,14 @@ def cpu_facts(cpuinfo: Path = Path("/proc/cpuinfo")) -> CpuFacts:
     flags = set((values.get("flags") or values.get("Features") or "").split())
     model = values.get("model name") or platform.processor() or platform.machine() or "unknown"
     return CpuFacts(model, tuple(feature for feature in INT8_FEATURES if feature in flags))
+
+
+def cpu_digest(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Returns a digest of all of the CPU's features, or of its name where the system does not list them."""
+    values = _first_values(cpuinfo)
+    flags = values.get("flags") or values.get("Features") or cpu_facts(cpuinfo).model
+    features = " ".join([platform.machine(), *sorted(flags.split())])
+    return hashlib.sha256(features.encode()).hexdigest()
 
 
 def _first_values(cpuinfo: Path) -> dict[str, str]:

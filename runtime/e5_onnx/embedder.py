@@ -49,6 +49,7 @@ class Embedder:
         tokenizer: TokenizerChoice = "auto",
         exact_int8: ExactInt8 = "auto",
         mode: Mode = "auto",
+        cache_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         """Opens a folder.
 
@@ -68,14 +69,17 @@ class Embedder:
             mode: `latency` has all threads work on one batch, which is best for the time of one text;
                 `throughput` has each work on a batch of its own, which embeds many texts 10 to 30% faster and
                 one long text slower. `auto` is latency.
+            cache_dir: Where to keep weights packed for this machine, so that a start takes less time and
+                processes share them; None is E5_ONNX_CACHE of the environment, or no cache.
 
         Raises:
             FolderError: A leaf of it says what is wrong with the folder.
             OptionError: For a value out of range.
             MissingExtraError: If `tokie` is asked for and not installed.
+            UnsafeCacheError: If others could write to the cache.
         """
         self._options = Options(
-            threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8, mode
+            threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8, mode, cache_dir
         )
         self._path = Path(folder)
         self._threads = choose_threads(threads).count

@@ -23,10 +23,11 @@ E5Error
 │   └── RecordError              (ValueError)    a line of an input file
 ├── ClosedError                  (RuntimeError)  the Embedder was closed
 ├── ForkedError                  (RuntimeError)  the Embedder was opened before a fork
+├── UnsafeCacheError             (PermissionError)  others could write to the cache of packed weights
 ├── InferenceError               (RuntimeError)  onnxruntime failed while running a batch
 └── MissingExtraError            (ImportError)   an optional dependency is not installed
 
-Beside the tree stands one warning, TruncationWarning.
+Beside the tree stand two warnings, TruncationWarning and CacheWarning.
 """
 
 from __future__ import annotations
@@ -202,6 +203,14 @@ class ForkedError(E5Error, RuntimeError):
         )
 
 
+class UnsafeCacheError(E5Error, PermissionError):
+    def __init__(self, place: Path, reason: str, remedy: str) -> None:
+        self.place, self.reason, self.remedy = place, reason, remedy
+        super().__init__(f"{place} {reason}, so no weights are cached there: {remedy}")
+
+    __str__ = Exception.__str__
+
+
 class InferenceError(E5Error, RuntimeError):
     def __init__(self, reason: str, *, batch: int, tokens: int) -> None:
         self.reason, self.batch, self.tokens = reason, batch, tokens
@@ -223,6 +232,14 @@ class TruncationWarning(UserWarning):
             f"{count} text{'s were' if count > 1 else ' was'} cut to the model's {limit} tokens: split long "
             "texts, or choose overflow='window' for documents, 'error' to be stopped, 'truncate' to hide this"
         )
+
+
+class CacheWarning(UserWarning):
+    """Packed weights could not be cached; the model works without."""
+
+    def __init__(self, root: Path, reason: str) -> None:
+        self.root, self.reason = root, reason
+        super().__init__(f"the cache {root} cannot be used, the model takes more memory without it: {reason}")
 
 
 def _restore(kind: type[E5Error], args: tuple[object, ...], values: dict[str, object]) -> E5Error:

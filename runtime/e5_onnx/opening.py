@@ -9,6 +9,7 @@ from e5_onnx.errors import FingerprintError
 from e5_onnx.exact_int8 import needs_exact_kernels
 from e5_onnx.folder import ModelFolder, open_folder
 from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
+from e5_onnx.prepacked.sessions import open_session
 from e5_onnx.session import Session, require_onnxruntime
 from e5_onnx.tokenization import open_tokenizer
 
@@ -19,6 +20,7 @@ def open_engine(path: Path, options: Options, threads: int) -> Engine:
     Raises:
         FolderError: A leaf of it says what is wrong with the folder.
         MissingExtraError: If a tokenizer is asked for that is not installed.
+        UnsafeCacheError: If others could write to the cache of packed weights.
     """
     opened = open_folder(path)
     manifest = opened.manifest
@@ -36,7 +38,13 @@ def open_engine(path: Path, options: Options, threads: int) -> Engine:
     # Either one batch for all threads, or a batch for each: they share the session and its weights.
     callers = threads if options.mode == "throughput" else 1
     exact = needs_exact_kernels(manifest, options.exact_int8)
-    session = Session(path, threads // callers, exact_int8=exact)
+    session = open_session(
+        opened,
+        threads // callers,
+        exact_int8=exact,
+        cache_dir=options.cache_dir,
+        whole=options.verify or pinned,
+    )
     return Engine(manifest, tokenizer, session, options.token_budget, callers)
 
 

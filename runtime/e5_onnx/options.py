@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -32,6 +33,7 @@ class Options:
     tokenizer: TokenizerChoice
     exact_int8: ExactInt8
     mode: Mode
+    cache_dir: str | os.PathLike[str] | None
 
     def __post_init__(self) -> None:
         if type(self.token_budget) is not int or self.token_budget < 1:

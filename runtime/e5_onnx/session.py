@@ -12,10 +12,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from e5_onnx.errors import InferenceError, ModelLoadError, RuntimeTooOldError
-from e5_onnx.manifest import GRAPH_NAME
+from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME
 
 _OUTPUT: Final = "sentence_embedding"
 _ERRORS_AND_WORSE: Final = 3
+_KEPT_IN_THE_GRAPH: Final = "1024"  # bytes; smaller weights are not worth a mapping
 
 _CONFIG: Final = {
     # Waiting threads sleep: spinning burns whole cores after each call and gains little on short calls.
@@ -54,17 +55,31 @@ def session_options(
 class Session:
     """A loaded graph. Safe to call from many threads at once."""
 
-    def __init__(self, folder: Path, threads: int, *, exact_int8: bool = False, prepack: bool = True) -> None:
-        """Loads the graph; the arguments are those of `session_options`.
+    def __init__(
+        self,
+        folder: Path,
+        threads: int,
+        *,
+        exact_int8: bool = False,
+        prepack: bool = True,
+        optimised: bool = False,
+    ) -> None:
+        """Loads the graph; the other arguments are those of `session_options`.
+
+        Args:
+            folder: Where model.onnx is.
+            threads: As for `session_options`.
+            exact_int8: As for `session_options`.
+            prepack: As for `session_options`.
+            optimised: Whether the graph is one that `write_prepacked` wrote.
 
         Raises:
             ModelLoadError: If onnxruntime refuses it.
         """
         options = session_options(threads, exact_int8=exact_int8, prepack=prepack)
-        with map_load_errors():
-            self._session = onnxruntime.InferenceSession(
-                str(folder / GRAPH_NAME), options, providers=["CPUExecutionProvider"]
-            )
+        if optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._session = _load(folder, options)
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Embeds one batch.
@@ -82,6 +97,38 @@ class Session:
         with map_run_errors(batch=ids.shape[0], tokens=ids.shape[1]):
             (vectors,) = self._session.run([_OUTPUT], {"input_ids": ids, "attention_mask": mask})
         return np.asarray(vectors, np.float32)
+
+
+def write_prepacked(folder: Path, out: Path, *, exact_int8: bool) -> None:
+    """Writes a folder's graph as onnxruntime optimises it here, with every weight in its kernel's own layout.
+
+    The weight file holds each weight twice, as it was and packed; a session that loads it maps the packed one
+    and leaves the heap alone (onnxruntime#22256).
+
+    Args:
+        folder: Where model.onnx is.
+        out: The folder to write model.onnx and model.onnx.data to.
+        exact_int8: As for `session_options`.
+
+    Raises:
+        ModelLoadError: If onnxruntime refuses the graph, or cannot write.
+    """
+    options = session_options(1, exact_int8=exact_int8)
+    options.optimized_model_filepath = str(out / GRAPH_NAME)
+    for key, value in {
+        "session.optimized_model_external_initializers_file_name": WEIGHTS_NAME,
+        "session.optimized_model_external_initializers_min_size_in_bytes": _KEPT_IN_THE_GRAPH,
+        "session.save_external_prepacked_constant_initializers": "1",
+    }.items():
+        options.add_session_config_entry(key, value)
+    _load(folder, options)
+
+
+def _load(folder: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    with map_load_errors():
+        return onnxruntime.InferenceSession(
+            str(folder / GRAPH_NAME), options, providers=["CPUExecutionProvider"]
+        )
 
 
 # onnxruntime's exceptions share no base of their own: each derives from Exception directly.

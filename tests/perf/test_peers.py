@@ -22,7 +22,7 @@ LEAST = {
     "fastembed": 1 - 1e-5,
     "sentence-transformers": 0.99,
     "optimum-int8": 0.99,
-    "ctranslate2": 0.99,
+    "ctranslate2": 0.98,  # rounds these 32 random components more coarsely than the others do
     "openvino": 0.99,
 }
 

@@ -20,14 +20,15 @@ from e5_onnx_perf.speed.engine import EngineSpec, load_engine
 from e5_onnx_perf.speed.measure import Comparison, Measured, Timing
 from e5_onnx_perf.speed.results import results
 from e5_onnx_perf.speed.scaling import measure_scaling
+from e5_onnx_perf.speed.sharing import measure_sharing
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
 from e5_onnx_perf.speed.workloads import QUICK, WORKLOADS, Workload, choose_workloads
 
 SENTENCES = ("the moon is red and the river is wide", "a city by the sea", "bread and tea")
 
 
-def spec(folder: Path, engine: str = "embedder") -> EngineSpec:
-    return EngineSpec(engine, str(folder), 1, "scratch")  # type: ignore[arg-type]
+def spec(folder: Path, engine: str = "embedder", scratch: Path = Path("scratch")) -> EngineSpec:
+    return EngineSpec(engine, str(folder), 1, str(scratch))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +67,12 @@ def test_workloads() -> None:
         choose_workloads(["query", "9x9", "slow"])
 
 
-@pytest.mark.parametrize("engine", ["embedder", "callers", "graph"])
-def test_our_own_engines_give_the_same_vectors(engine: str, exported, maker: TextMaker) -> None:
+@pytest.mark.parametrize("engine", ["embedder", "callers", "graph", "cached"])
+def test_our_own_engines_give_the_same_vectors(
+    engine: str, exported, maker: TextMaker, tmp_path: Path
+) -> None:
     texts = maker.make([8, 100, 30, 6, 256], 0)
-    loaded = load_engine(spec(exported.folder, engine))
+    loaded = load_engine(spec(exported.folder, engine, tmp_path))
     truth = load_engine(spec(exported.folder)).ready(texts)()
     assert np.abs(loaded.ready(texts)() - truth).max() <= 2e-6
     assert loaded.precision == "fp32"
@@ -90,6 +93,16 @@ def test_cold_starts_and_scaling(exported, maker: TextMaker) -> None:
     rows = measure_scaling(spec(exported.folder), [maker.make([16, 16], 0)], tokens=32, rounds=1)
     assert {(row["way"], row["cpus"]) for row in rows} >= {("threads", 1), ("callers", 1), ("processes", 1)}
     assert all(row["tokens_per_s"] > 0 for row in rows)
+
+
+def test_processes_share_the_cache(exported, maker: TextMaker, tmp_path: Path) -> None:
+    rows = measure_sharing(spec(exported.folder, scratch=tmp_path), [maker.make([16, 64], 0)])
+    assert [(row["way"], row["processes"]) for row in rows] == [
+        ("own copies", 1), ("own copies", 2), ("shared cache", 1), ("shared cache", 2),
+    ]  # fmt: skip
+    for row in rows:
+        assert 0 < row["anonymous_mb"] <= row["pss_mb"] <= row["resident_mb"]
+    assert (tmp_path / "packed").is_dir()
 
 
 def test_the_command(exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +172,13 @@ def values() -> dict[str, Any]:
     workload = Workload("8x16", ((16,) * 8,))
     found = results(Comparison(engines, {"openvino": "it is not installed"}, 0.1), [workload],
                     threads=2, rounds=3, command="e5-perf speed int8")  # fmt: skip
-    return {**found, "cold_start": [], "scaling": [{"way": "threads", "cpus": 2, "tokens_per_s": 50.0}]}
+    sums = {"pss_mb": 410.0, "resident_mb": 600.0, "anonymous_mb": 90.0, "load_s": 0.2}
+    return {
+        **found,
+        "cold_start": [],
+        "sharing": [{"way": "shared cache", "processes": 2, **sums}],
+        "scaling": [{"way": "threads", "cpus": 2, "tokens_per_s": 50.0}],
+    }
 
 
 def test_ratios_are_those_of_the_rounds(values: dict[str, Any]) -> None:
@@ -177,6 +196,7 @@ def test_what_is_written(values: dict[str, Any], tmp_path: Path) -> None:
     table = write_results(values, tmp_path)
     assert "| int8 | 0.9900 | 50 ±" in table
     assert "(3.00x)" in table
+    assert "- 2 processes, shared cache: 410 MB together (PSS), 90 MB of it heap, loaded in 0.20 s" in table
     assert "- openvino is absent: it is not installed" in table
     page = (tmp_path / "speed.html").read_text("utf-8")
     assert "http" not in page.replace("http://www.w3.org/", "")

@@ -25,6 +25,7 @@ from e5_onnx_perf.speed.measure import Comparison, measure
 from e5_onnx_perf.speed.page import write_page
 from e5_onnx_perf.speed.results import results
 from e5_onnx_perf.speed.scaling import measure_scaling
+from e5_onnx_perf.speed.sharing import measure_sharing
 from e5_onnx_perf.speed.table import table
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
 from e5_onnx_perf.speed.workloads import QUICK, choose_workloads
@@ -45,7 +46,7 @@ EXAMPLE: Final = """\
 
 _ROUNDS, _QUICK_ROUNDS, _STARTS = 5, 3, 3
 # The first folder is looked at more closely than those beside it.
-_OWN: Final[tuple[OwnName, ...]] = get_args(OwnName)
+_OWN: Final[tuple[OwnName, ...]] = ("embedder", "callers", "graph")
 _EVERY_PEER: Final = (*get_args(PeerName), *NOT_YET)
 
 
@@ -92,6 +93,8 @@ def run(parsed: argparse.Namespace) -> int:
     values["cold_start"] = [
         _cold_start(spec, progress) for spec in (own[0], *theirs) if spec.name not in found.absent
     ]
+    progress.step("starting processes beside each other")
+    values["sharing"] = measure_sharing(own[0], [maker.make([16, 64, 200], 0)])
     values["scaling"] = [] if parsed.quick else _scaling(own[0], maker, rounds=rounds)
     sys.stdout.write(write_results(values, parsed.out))
     return 0

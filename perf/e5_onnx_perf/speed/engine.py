@@ -16,7 +16,7 @@ from e5_onnx.options import Mode
 from e5_onnx_perf.peers import Peer, PeerName, PeerSource, import_peer
 
 Floats = NDArray[np.float32]
-OwnName = Literal["embedder", "callers", "graph"]
+OwnName = Literal["embedder", "callers", "graph", "cached"]
 EngineName = OwnName | PeerName
 
 
@@ -101,8 +101,10 @@ class _PeerEngine:
 
 
 class _EmbedderEngine:
-    def __init__(self, spec: EngineSpec, mode: Mode) -> None:
-        self._model = Embedder(spec.path, threads=spec.threads, overflow="truncate", mode=mode)
+    def __init__(self, spec: EngineSpec, mode: Mode, cache: Path | None = None) -> None:
+        self._model = Embedder(
+            spec.path, threads=spec.threads, overflow="truncate", mode=mode, cache_dir=cache
+        )
         self.setting = f"{spec.threads} threads, mode {mode}, {self._model.tokenizer}"
         self.precision = self._model.manifest.precision
         self.disk_bytes = sum(entry.bytes for entry in self._model.manifest.files.values())
@@ -141,4 +143,5 @@ _OWN: Final[dict[str, _Own]] = {
     "embedder": _Own("", lambda spec: _EmbedderEngine(spec, "latency")),
     "graph": _Own("graph alone", lambda spec: _GraphEngine(spec, "latency")),
     "callers": _Own("throughput", lambda spec: _EmbedderEngine(spec, "throughput")),
+    "cached": _Own("packed", lambda spec: _EmbedderEngine(spec, "latency", Path(spec.scratch, "packed"))),
 }

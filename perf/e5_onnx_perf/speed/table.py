@@ -53,6 +53,12 @@ def _notes(values: Values) -> list[str]:
     lines += [
         f"- {row['cpus']} {row['way']}: {row['tokens_per_s']:,.0f} tokens/s" for row in values["scaling"]
     ]
+    lines += [
+        f"- {row['processes']} process{'es' if row['processes'] > 1 else ''}, {row['way']}: "
+        f"{row['pss_mb']:,.0f} MB together (PSS), {row['anonymous_mb']:,.0f} MB of it heap, "
+        f"loaded in {row['load_s']:.2f} s"
+        for row in values["sharing"]
+    ]
     lines += [f"- {engine['engine']}: {engine['setting']}" for engine in values["engines"]]
     lines += [f"- {row['engine']} is absent: {row['reason']}" for row in values["absent"]]
     return ["\n".join(lines), "", f"`{values['command']}`"]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TextIO
 
-from e5_onnx_perf.process_memory import memory, reset_peak
+from e5_onnx_perf.process_memory import memory, proportional_mb, reset_peak
 from e5_onnx_perf.speed.engine import EngineSpec, SpeedEngine, load_engine
 
 Values = dict[str, Any]
@@ -61,10 +61,17 @@ def _peak(engine: SpeedEngine, requests: Requests) -> Values:
     return {"memory": asdict(memory())}
 
 
+def _held(engine: SpeedEngine, requests: Requests) -> Values:
+    """What the process holds once it has embedded something; nothing is embedded when nothing is asked."""
+    _time(engine, requests)
+    return {"memory": asdict(memory()), "pss_mb": proportional_mb()}
+
+
 _JOBS: Final[dict[str, Callable[[SpeedEngine, Requests], Values]]] = {
     "time": _time,
     "embed": _embed,
     "peak": _peak,
+    "held": _held,
 }
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from types import FrameType
 from typing import Final
 
 from e5_onnx import __version__
-from e5_onnx.cli import embed, info, search, verify
+from e5_onnx.cli import cache, embed, info, search, verify
 from e5_onnx.cli.exit_codes import FAILED, INTERRUPTED, USAGE
 from e5_onnx.errors import E5Error, OptionError, RoleError, TaskError
 
 __all__ = ["main"]
 
-_COMMANDS: Final = (embed, search, info, verify)
+_COMMANDS: Final = (embed, search, info, verify, cache)
 _USAGE_ERRORS: Final = (RoleError, TaskError, OptionError)
 
 

@@ -1,0 +1,123 @@
+"""Entries found, made, listed and removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from e5_onnx.folder import ModelFolder
+from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME
+from e5_onnx.prepacked.entry import ENTRY_NAME, Entry, PackedFor, describe, read_entry, write_entry
+from e5_onnx.prepacked.place import open_place
+from e5_onnx.session import write_prepacked
+
+_UNFINISHED: Final = ".making-"
+_ABANDONED_AFTER: Final = 3600.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What stands in the cache.
+
+    Attributes:
+        folder: Where.
+        bytes: Of its files.
+        entry: What it is; None for what was never finished, or was spoilt.
+        usable: Whether it fits this CPU and onnxruntime.
+    """
+
+    folder: Path
+    bytes: int
+    entry: Entry | None
+    usable: bool
+
+
+class PrepackedCache:
+    """A cache folder of one user's."""
+
+    def __init__(self, root: Path) -> None:
+        """Opens the folder.
+
+        Raises:
+            UnsafeCacheError: If others could have written to it.
+            OSError: If it cannot be made.
+        """
+        self._place = open_place(root)
+
+    def find(self, purpose: PackedFor, *, whole: bool) -> Path | None:
+        """The folder of a sound entry. One that is not sound is removed.
+
+        Args:
+            purpose: What it has to fit.
+            whole: Whether to hash every byte of it first, and not only a sample.
+        """
+        folder = self._place / purpose.key
+        if not folder.is_dir():
+            return None
+        entry = read_entry(folder)
+        with suppress(OSError):
+            if entry is not None and entry.purpose == purpose and entry.is_sound(folder, whole=whole):
+                return folder
+        self.remove(folder)
+        return None
+
+    def make(self, opened: ModelFolder, purpose: PackedFor) -> Path:
+        """Packs a folder's weights. Of two processes that do so at once, one's work is used by both.
+
+        Raises:
+            ModelLoadError: If onnxruntime cannot write them.
+            OSError: If there is no room, or no right to write.
+        """
+        self._sweep()
+        making = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._place))
+        try:
+            write_prepacked(opened.path, making, exact_int8=purpose.exact_int8)
+            write_entry(describe(making, opened, purpose), making)
+            for name in (GRAPH_NAME, WEIGHTS_NAME, ENTRY_NAME):
+                _to_disk(making / name)
+            return self._publish(making, self._place / purpose.key)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+
+    def entries(self) -> Iterator[Listed]:
+        """Everything that is there, by name."""
+        for folder in sorted(self._place.iterdir()):
+            entry = read_entry(folder)
+            size = sum(file.stat().st_size for file in folder.glob("*"))
+            usable = entry is not None and entry.purpose.fits_this_machine()
+            yield Listed(folder, size, entry, usable)
+
+    def remove(self, folder: Path) -> None:
+        """Removes an entry; a process that has it open keeps its mapped pages."""
+        # Renamed first: nobody finds half of it.
+        doomed = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._place))
+        with suppress(OSError):
+            folder.rename(doomed / "entry")
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def _publish(self, making: Path, target: Path) -> Path:
+        try:
+            making.rename(target)
+        except OSError:
+            if not target.is_dir():  # another process was first otherwise
+                raise
+        return target
+
+    def _sweep(self) -> None:
+        """Removes what killed processes left behind."""
+        for folder in self._place.glob(f"{_UNFINISHED}*"):
+            with suppress(OSError):
+                if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _to_disk(file: Path) -> None:
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
