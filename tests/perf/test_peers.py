@@ -9,8 +9,10 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from e5_onnx import Embedder
+from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_perf.peers import _MODULES, PeerName, PeerSource, import_peer
 from e5_onnx_perf.peers.conversion import converted, in_batches, mean_pool
 
@@ -24,6 +26,7 @@ LEAST = {
     "optimum-int8": 0.99,
     "ctranslate2": 0.98,  # rounds these 32 random components more coarsely than the others do
     "openvino": 0.99,
+    "llama.cpp": 0.99,
 }
 
 
@@ -39,6 +42,8 @@ def test_a_peer_does_the_same_work(
 ) -> None:
     scratch = tmp_path_factory.getbasetemp() / "peers"
     source = PeerSource(exported.checkpoint, scratch)
+    if name == "llama.cpp":
+        pytest.importorskip("llama_cpp", reason="its binding takes half an hour to compile")
     module = import_peer(name)
     module.prepare(source)
     peer = module.load(source, 2)
@@ -63,6 +68,7 @@ LIBRARIES = {
     "fastembed": ("fastembed", "peers"),
     "ctranslate2": ("ctranslate2", "peers"),
     "openvino": ("openvino", "peers"),
+    "llama.cpp": ("llama_cpp", "llama-cpp"),
     "optimum-int8": ("optimum", "peers"),
     "sentence-transformers": ("sentence_transformers", "peers"),
 }
@@ -72,7 +78,7 @@ LIBRARIES = {
 def test_a_peer_that_is_not_installed_is_named(name: str) -> None:
     module, extra = LIBRARIES[name]
     code = (
-        f"import sys; sys.modules[{module!r}] = None; sys.modules['nncf'] = None\n"
+        f"import sys; sys.modules[{module!r}] = None; sys.modules['nncf'] = sys.modules['gguf'] = None\n"
         "from e5_onnx.errors import MissingExtraError\n"
         "from e5_onnx_perf.peers import import_peer\n"
         f"try: import_peer({name!r})\n"
@@ -117,3 +123,28 @@ def test_the_mean_leaves_padding_out() -> None:
     states = np.array([[[1, 0], [0, 1], [9, 9]], [[3, 4], [5, 5], [5, 5]]], np.float32)
     pooled = mean_pool(states, np.array([[1, 1, 0], [1, 0, 0]]))
     assert pooled == pytest.approx(np.array([[0.5**0.5, 0.5**0.5], [0.6, 0.8]]), abs=1e-6)
+
+
+@pytest.mark.reference
+def test_a_gguf_file_holds_the_checkpoint(exported, tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    from e5_onnx_perf.peers.gguf_file import write_gguf
+
+    write_gguf(exported.checkpoint, tmp_path / "model.gguf")
+    reader = gguf.GGUFReader(tmp_path / "model.gguf")
+    checkpoint = open_checkpoint(str(exported.checkpoint))
+    found = {tensor.name: tensor for tensor in reader.tensors}
+    assert len(found) == len(checkpoint.weights.names())
+    table = checkpoint.weights.read("embeddings.word_embeddings.weight")
+    stored = gguf.quants.dequantize(found["token_embd.weight"].data, found["token_embd.weight"].tensor_type)
+    # A block of 32 shares a scale of its largest weight / 127.
+    assert np.abs(stored - table).max() <= np.abs(table).max() / 127
+    positions = checkpoint.weights.read("embeddings.position_embeddings.weight")
+    offset = checkpoint.architecture.position_offset
+    np.testing.assert_array_equal(found["position_embd.weight"].data, positions[offset:])
+    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
+    tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
+    assert tokens[: tokenizer.get_vocab_size()] == [
+        tokenizer.id_to_token(number) for number in range(tokenizer.get_vocab_size())
+    ]
+    assert reader.fields["tokenizer.ggml.eos_token_id"].contents() == tokenizer.token_to_id("</s>")

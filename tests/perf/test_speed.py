@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,12 @@ def test_processes_share_the_cache(exported, maker: TextMaker, tmp_path: Path) -
     assert (tmp_path / "packed").is_dir()
 
 
-def test_the_command(exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command(
+    exported, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("e5_onnx_perf.peers.llama_cpp_q8", "e5_onnx_perf.peers.gguf_file"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, "gguf", None)
     words = [
         "speed", exported.int8, exported.folder, "--workloads", "query,1x16,8x16", "--rounds", "1", "--quick",
         "--peers", "llama.cpp", "--checkpoint", exported.checkpoint, "--threads", "1",
@@ -127,7 +133,7 @@ def test_the_command(exported, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert by["folder", "1x16"]["cosine_to_fp32"] == pytest.approx(1)
     assert 0.9 < by["folder-int8", "1x16"]["cosine_to_fp32"] < 1
     assert values["absent"] == [
-        {"engine": "llama.cpp", "reason": "a checkpoint cannot be converted to GGUF here yet"}
+        {"engine": "llama.cpp", "reason": "gguf is not installed: `pip install 'e5-onnx[llama-cpp]'`"}
     ]
     assert values["machine"]["threads"] == 1
     printed = capsys.readouterr().out

@@ -15,7 +15,9 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-PeerName = Literal["torch", "sentence-transformers", "optimum-int8", "fastembed", "ctranslate2", "openvino"]
+PeerName = Literal[
+    "torch", "sentence-transformers", "optimum-int8", "fastembed", "ctranslate2", "openvino", "llama.cpp"
+]
 
 _MODULES: Final[dict[PeerName, str]] = {
     "torch": "torch_fp32",
@@ -24,10 +26,8 @@ _MODULES: Final[dict[PeerName, str]] = {
     "fastembed": "fastembed_fp32",
     "ctranslate2": "ctranslate2_int8",
     "openvino": "openvino_int8",
+    "llama.cpp": "llama_cpp_q8",
 }
-NOT_YET: Final = {"llama.cpp": "a checkpoint cannot be converted to GGUF here yet"}
-"""Engines that are asked for and cannot be measured, with the reason."""
-
 BATCH: Final = 32
 """Texts in a batch, for engines that leave this to their user."""
 

@@ -16,7 +16,7 @@ from e5_onnx.threads import choose_threads
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.cache_folder import cache_folder
-from e5_onnx_perf.peers import NOT_YET, PeerName, PeerSource, import_peer
+from e5_onnx_perf.peers import PeerName, PeerSource, import_peer
 from e5_onnx_perf.report.page import environment
 from e5_onnx_perf.report.svg import require_matplotlib
 from e5_onnx_perf.speed.cold_start import measure_cold_start
@@ -47,7 +47,7 @@ EXAMPLE: Final = """\
 _ROUNDS, _QUICK_ROUNDS, _STARTS = 5, 3, 3
 # The first folder is looked at more closely than those beside it.
 _OWN: Final[tuple[OwnName, ...]] = ("embedder", "callers", "graph")
-_EVERY_PEER: Final = (*get_args(PeerName), *NOT_YET)
+_EVERY_PEER: Final = get_args(PeerName)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,9 +114,9 @@ def _prepared(
 ) -> tuple[list[EngineSpec], dict[str, str]]:
     """Converts the checkpoint for each peer, which is not timed; what cannot be is absent."""
     specs: list[EngineSpec] = []
-    absent = {name: reason for name, reason in NOT_YET.items() if name in names}
+    absent: dict[str, str] = {}
     for name in names:
-        if name in NOT_YET or checkpoint is None:
+        if checkpoint is None:
             continue
         peer = cast(PeerName, name)
         try:
