@@ -20,7 +20,7 @@ from e5_onnx.tokenization import OverflowPolicy, TextTokenizer, TokenizedText, c
 from e5_onnx.windows import merge_windows
 
 # Cells of a batch that one thread works on alone: larger ones leave its cache (perf/README.md).
-_CALLERS_BUDGET: Final = 512
+CALLERS_BUDGET: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Engine:
         check_policy(request.overflow, request.role)
         tokenized = self.tokenize(texts, request)
         rows = fit(tokenized, self.manifest.max_tokens, request.overflow, first_index=request.first_index)
-        return Encoded(_merge(rows, self._run(rows.ids)), rows.tokens, rows.truncated)
+        return Encoded(merge_rows(rows, self._run(rows.ids)), rows.tokens, rows.truncated)
 
     def tokenize(self, texts: Sequence[str], request: Request) -> list[TokenizedText]:
         """Checks texts and turns them into tokens."""
@@ -81,7 +81,7 @@ class Engine:
             for batch in plan_batches([len(row) for row in rows], self.token_budget):
                 run(batch)
         else:
-            budget = min(_CALLERS_BUDGET, self.token_budget // self.callers)
+            budget = min(CALLERS_BUDGET, self.token_budget // self.callers)
             with ThreadPoolExecutor(self.callers) as pool:
                 # Taken one by one, so that an error of any batch is raised here.
                 for _ in pool.map(run, plan_batches([len(row) for row in rows], budget)):
@@ -89,8 +89,16 @@ class Engine:
         return vectors
 
 
-def _merge(rows: Rows, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Row vectors to text vectors: only windowed texts have more than one row."""
+def merge_rows(rows: Rows, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turns row vectors into text vectors: only windowed texts have more than one row.
+
+    Args:
+        rows: As `fit` made them.
+        vectors: float32 [rows, dimension].
+
+    Returns:
+        float32 [texts, dimension].
+    """
     if len(rows.ids) == len(rows.tokens):
         return vectors
     lengths = np.array([len(row) for row in rows.ids], np.int64)

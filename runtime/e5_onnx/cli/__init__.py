@@ -11,13 +11,13 @@ from types import FrameType
 from typing import Final
 
 from e5_onnx import __version__
-from e5_onnx.cli import cache, embed, info, search, verify
+from e5_onnx.cli import cache, embed, info, search, serve, verify
 from e5_onnx.cli.exit_codes import FAILED, INTERRUPTED, USAGE
 from e5_onnx.errors import E5Error, OptionError, RoleError, TaskError
 
 __all__ = ["main"]
 
-_COMMANDS: Final = (embed, search, info, verify, cache)
+_COMMANDS: Final = (embed, search, serve, info, verify, cache)
 _USAGE_ERRORS: Final = (RoleError, TaskError, OptionError)
 
 
@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 failed, 2 usage, 130 interrupted.
     """
-    parsed = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    parsed = _parser().parse_args(words)
+    parsed.words = words  # for commands that start this program again
     signal.signal(signal.SIGTERM, _interrupt)  # so that an ordinary kill cleans up as Ctrl-C does
     try:
         return int(parsed.run(parsed))

@@ -1,0 +1,157 @@
+"""What a client is told, in OpenAI's shape: a status, a stable code, and a sentence with the remedy.
+
+e5_onnx.E5Error
+└── RequestError                               a request that is not served
+    ├── MalformedError     (ValueError)       400, not JSON, or not the schema
+    ├── BadInputError      (ValueError)       422, a text, role, task or option that cannot be right
+    ├── TooLongError       (ValueError)       422, a text beyond what the model takes, where that is an error
+    ├── KeyRefusedError    (PermissionError)  401
+    ├── HostRefusedError   (PermissionError)  403, a Host header that was not allowed: DNS rebinding
+    ├── NotOfferedError    (PermissionError)  403, switched off on this address
+    ├── UnknownPathError   (LookupError)      404
+    ├── UnknownModelError  (LookupError)      404
+    ├── MethodError        (LookupError)      405
+    ├── SlowBodyError      (TimeoutError)     408
+    ├── TooLargeError      (ValueError)       413, body, items or tokens beyond the limits
+    ├── OverloadError      (RuntimeError)     429, the queue is full
+    ├── InternalError      (RuntimeError)     500, onnxruntime failed
+    ├── StoppingError      (RuntimeError)     503
+    ├── MemoryLimitError   (MemoryError)      503
+    └── DeadlineError      (TimeoutError)     504
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from e5_onnx.errors import E5Error
+
+
+class RequestError(E5Error):
+    """Something that a client is told.
+
+    Attributes:
+        status: Of HTTP.
+        code: For programs; it does not change.
+        kind: OpenAI's `type`.
+        retry_after: Seconds after which it may be tried again, or None.
+        param: The field that is meant, or None.
+    """
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "bad_request"
+    kind: ClassVar[str] = "invalid_request_error"
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        self.message, self.param = message, param
+        super().__init__(message)
+
+
+class MalformedError(RequestError, ValueError):
+    code = "malformed_request"
+
+
+class BadInputError(RequestError, ValueError):
+    status, code = 422, "invalid_input"
+
+
+class TooLongError(RequestError, ValueError):
+    status, code = 422, "text_too_long"
+
+
+class KeyRefusedError(RequestError, PermissionError):
+    status, code, kind = 401, "invalid_api_key", "authentication_error"
+
+    def __init__(self) -> None:
+        super().__init__("no valid key: send `Authorization: Bearer KEY`")
+
+
+class HostRefusedError(RequestError, PermissionError):
+    status, code, kind = 403, "host_not_allowed", "permission_error"
+
+    def __init__(self) -> None:
+        super().__init__("this Host header is not allowed: the operator can name it with --allow-host")
+
+
+class NotOfferedError(RequestError, PermissionError):
+    status, code, kind = 403, "not_offered", "permission_error"
+
+
+class UnknownPathError(RequestError, LookupError):
+    status, code = 404, "not_found"
+
+    def __init__(self) -> None:
+        super().__init__("there is nothing at this path: GET /openapi.json lists what there is")
+
+
+class UnknownModelError(RequestError, LookupError):
+    status, code = 404, "model_not_found"
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        super().__init__(f"there is no such model here: choose one of {', '.join(names)}", param="model")
+
+
+class MethodError(RequestError, LookupError):
+    status, code = 405, "method_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__("this path takes another method: GET /openapi.json lists which")
+
+
+class SlowBodyError(RequestError, TimeoutError):
+    status, code = 408, "body_timeout"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"the body was not complete within {seconds:g} s")
+
+
+class TooLargeError(RequestError, ValueError):
+    status, code = 413, "request_too_large"
+
+    def __init__(self, what: str, found: int | None, limit: int) -> None:
+        self.what, self.found, self.limit = what, found, limit
+        has = "more" if found is None else str(found)
+        super().__init__(f"a request may have {limit} {what}, this one has {has}: send it in parts")
+
+
+class OverloadError(RequestError, RuntimeError):
+    status, code, kind, retry_after = 429, "overloaded", "rate_limit_error", 1
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        self.waiting, self.limit = waiting, limit
+        super().__init__(f"{waiting} tokens are waiting and {limit} may: try again in a moment")
+
+
+class InternalError(RequestError, RuntimeError):
+    status, code, kind = 500, "internal_error", "server_error"
+
+    def __init__(self) -> None:
+        super().__init__("the model failed on this request; the server's log says why")
+
+
+class StoppingError(RequestError, RuntimeError):
+    status, code, kind, retry_after = 503, "shutting_down", "server_error", 5
+
+    def __init__(self) -> None:
+        super().__init__("this server is stopping: try another, or this one in a moment")
+
+
+class MemoryLimitError(RequestError, MemoryError):
+    status, code, kind, retry_after = 503, "memory_limit", "server_error", 1
+
+    def __init__(self, resident_mb: float, limit_mb: float) -> None:
+        self.resident_mb, self.limit_mb = resident_mb, limit_mb
+        super().__init__(
+            f"the server holds {resident_mb:.0f} MB and may hold {limit_mb:.0f}: try again later"
+        )
+
+
+class DeadlineError(RequestError, TimeoutError):
+    status, code, kind = 504, "deadline_exceeded", "server_error"
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"not done within {seconds:g} s: send fewer texts, or try again when it is quieter")

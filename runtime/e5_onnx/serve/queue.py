@@ -1,0 +1,132 @@
+"""Which texts run next: fair between requests, in batches that one thread can hold in its cache.
+
+A request that has not had its turn yet goes first, so that a single query waits for one running batch and
+not for a request of two thousand texts; then the others get theirs, least served first, so that they do not
+starve either. A text's vector does not depend on what it runs with, so mixing requests has no side effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Cells a request gets in its first turn, in which it runs beside other fresh ones.
+_FIRST_TURN: Final = 256
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """One request's rows.
+
+    Attributes:
+        rows: Token ids of each.
+        vectors: float32 [rows, dimension], filled in as batches are done.
+        waiting: Indices of rows that are in no batch yet, shortest first.
+        running: Rows that are in one.
+        served: Tokens that have been put into batches.
+    """
+
+    rows: Sequence[NDArray[np.int64]]
+    vectors: NDArray[np.float32]
+    waiting: list[int] = field(init=False)
+    running: int = 0
+    served: int = 0
+
+    def __post_init__(self) -> None:
+        self.waiting = sorted(range(len(self.rows)), key=lambda index: len(self.rows[index]))
+
+    @property
+    def tokens(self) -> int:
+        """Of the rows that wait."""
+        return sum(len(self.rows[index]) for index in self.waiting)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every row has its vector."""
+        return not self.waiting and not self.running
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that run together.
+
+    Attributes:
+        parts: Whose they are: a ticket and the index of its row, each.
+    """
+
+    parts: list[tuple[Ticket, int]]
+
+    @property
+    def rows(self) -> list[NDArray[np.int64]]:
+        """Token ids of each."""
+        return [ticket.rows[index] for ticket, index in self.parts]
+
+    def deliver(self, vectors: NDArray[np.float32]) -> list[Ticket]:
+        """Gives each ticket its vectors, and returns the tickets that took part."""
+        for (ticket, index), vector in zip(self.parts, vectors, strict=True):
+            ticket.vectors[index] = vector
+            ticket.running -= 1
+        return list({id(ticket): ticket for ticket, _ in self.parts}.values())
+
+
+class FairQueue:
+    """Tickets with rows that wait. Not for several threads at once."""
+
+    def __init__(self, budget: int) -> None:
+        """Takes the largest batch, in rows x tokens of the longest."""
+        self._budget = budget
+        self._tickets: list[Ticket] = []
+        self._tokens = 0
+        self._others_were_passed = False
+
+    @property
+    def tokens(self) -> int:
+        """That wait."""
+        return self._tokens
+
+    def add(self, ticket: Ticket) -> None:
+        """Puts a ticket in."""
+        self._tickets.append(ticket)
+        self._tokens += ticket.tokens
+
+    def remove(self, ticket: Ticket) -> None:
+        """Takes out what waits of a ticket; rows that run are not stopped."""
+        if ticket in self._tickets:
+            self._tickets.remove(ticket)
+            self._tokens -= ticket.tokens
+            ticket.waiting.clear()
+
+    def next_batch(self) -> Batch | None:
+        """Takes out what runs next; None if nothing waits."""
+        fresh = [ticket for ticket in self._tickets if not ticket.served]
+        others = sorted((ticket for ticket in self._tickets if ticket.served), key=lambda one: one.served)
+        use_fresh = bool(fresh) and not (others and self._others_were_passed)
+        self._others_were_passed = use_fresh and bool(others)
+        batch = self._fill(fresh, turn=_FIRST_TURN) if use_fresh else self._fill(others, turn=self._budget)
+        self._tickets = [ticket for ticket in self._tickets if ticket.waiting]
+        return batch if batch.parts else None
+
+    def _fill(self, tickets: Sequence[Ticket], *, turn: int) -> Batch:
+        parts: list[tuple[Ticket, int]] = []
+        longest = 0
+        for ticket in tickets:
+            taken = 0
+            while ticket.waiting:
+                length = len(ticket.rows[ticket.waiting[-1]])
+                grid = max(longest, length) * (len(parts) + 1)
+                if parts and (grid > self._budget or (taken + 1) * length > max(turn, length)):
+                    break
+                longest = max(longest, length)
+                parts.append((ticket, self._take(ticket, length)))
+                taken += 1
+        return Batch(parts)
+
+    def _take(self, ticket: Ticket, length: int) -> int:
+        ticket.running += 1
+        ticket.served += length
+        self._tokens -= length
+        return ticket.waiting.pop()

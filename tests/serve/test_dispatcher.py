@@ -1,0 +1,158 @@
+"""The loop between requests and the model."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from e5_onnx.errors import InferenceError
+from e5_onnx.serve.dispatcher import Dispatcher
+from e5_onnx.serve.errors import DeadlineError, InternalError, OverloadError
+from e5_onnx.serve.queue import Ticket
+
+
+def ticket(*lengths: int) -> Ticket:
+    rows = [np.full(length, length, np.int64) for length in lengths]
+    return Ticket(rows, np.zeros((len(rows), 1), np.float32))
+
+
+def first_ids(ids: np.ndarray, _mask: np.ndarray) -> np.ndarray:
+    return ids[:, :1].astype(np.float32)
+
+
+def dispatcher(run=first_ids, *, callers: int = 2, queue_tokens: int = 100_000) -> Dispatcher:
+    seen: list[tuple[int, float]] = []
+    made = Dispatcher(
+        run,
+        callers=callers,
+        budget=64,
+        queue_tokens=queue_tokens,
+        on_batch=lambda tokens, seconds: seen.append((tokens, seconds)),
+    )
+    made.seen = seen  # type: ignore[attr-defined]
+    return made
+
+
+def test_many_requests_at_once_get_their_own() -> None:
+    made = dispatcher()
+    tickets = [ticket(*range(1 + number % 7, 20)) for number in range(30)]
+
+    async def run() -> None:
+        await asyncio.gather(*(made.embed(one, deadline_s=30) for one in tickets))
+
+    asyncio.run(run())
+    made.close()
+    for one in tickets:
+        assert one.vectors[:, 0].tolist() == [len(row) for row in one.rows]
+    assert sum(tokens for tokens, _ in made.seen) == sum(len(row) for one in tickets for row in one.rows)
+    assert made.waiting_tokens == 0
+
+
+def test_a_full_queue_refuses() -> None:
+    release = threading.Event()
+
+    def slow(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        release.wait(10)
+        return first_ids(ids, mask)
+
+    made = dispatcher(slow, callers=1, queue_tokens=100)
+
+    async def run() -> None:
+        # More than the queue holds, but nothing was waiting.
+        first = asyncio.create_task(made.embed(ticket(*[10] * 20), deadline_s=30))
+        await asyncio.sleep(0.05)
+        with pytest.raises(OverloadError, match=r"\d+ tokens are waiting and 100 may"):
+            await made.embed(ticket(5), deadline_s=30)
+        release.set()
+        await first
+
+    asyncio.run(run())
+    made.close()
+
+
+def test_a_deadline_takes_what_waits_out_of_the_queue() -> None:
+    def slow(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        time.sleep(0.1)
+        return first_ids(ids, mask)
+
+    made = dispatcher(slow, callers=1)
+    asked = ticket(*[30] * 30)
+
+    async def run() -> None:
+        with pytest.raises(DeadlineError, match=r"not done within 0\.05 s"):
+            await made.embed(asked, deadline_s=0.05)
+        assert made.waiting_tokens == 0
+        # The next one has not to wait for it.
+        await made.embed(ticket(5), deadline_s=5)
+
+    asyncio.run(run())
+    made.close()
+    assert not asked.is_done or not asked.vectors.all()
+
+
+def test_a_cancelled_request_leaves_the_queue() -> None:
+    release = threading.Event()
+
+    def slow(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        release.wait(10)
+        return first_ids(ids, mask)
+
+    made = dispatcher(slow, callers=1)
+
+    async def run() -> None:
+        task = asyncio.create_task(made.embed(ticket(*[30] * 30), deadline_s=30))
+        await asyncio.sleep(0.05)
+        assert made.waiting_tokens > 0
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert made.waiting_tokens == 0
+        release.set()
+
+    asyncio.run(run())
+    made.close()
+
+
+def test_a_failing_batch_fails_its_requests_only(caplog: pytest.LogCaptureFixture) -> None:
+    def fail_on_7(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        if (ids == 7).any():
+            raise InferenceError("boom", batch=1, tokens=7)
+        return first_ids(ids, mask)
+
+    made = dispatcher(fail_on_7, callers=1)
+
+    async def run() -> list[object]:
+        asked = [made.embed(ticket(7, *[40] * 9), deadline_s=30), made.embed(ticket(60), deadline_s=30)]
+        return list(await asyncio.gather(*asked, return_exceptions=True))
+
+    bad, good = asyncio.run(run())
+    made.close()
+    assert isinstance(bad, InternalError)
+    assert good is None
+    assert "a batch failed" in caplog.text
+
+
+def test_a_failure_that_nobody_waits_for_is_no_error() -> None:
+    release = threading.Event()
+
+    def fail(_ids: np.ndarray, _mask: np.ndarray) -> np.ndarray:
+        release.wait(10)
+        raise InferenceError("boom", batch=1, tokens=7)
+
+    made = dispatcher(fail, callers=1)
+
+    async def run() -> None:
+        task = asyncio.create_task(made.embed(ticket(5), deadline_s=30))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        release.set()
+        with pytest.raises(InternalError):
+            await made.embed(ticket(6), deadline_s=30)
+        assert task.cancelled()
+
+    asyncio.run(run())
+    made.close()

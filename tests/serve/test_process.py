@@ -1,0 +1,244 @@
+"""A real server: stopping in order, workers that die, clients that dawdle, memory, and metrics apart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from served import KEY, LocalServer, Served
+
+from e5_onnx import Embedder
+from e5_onnx.serve import state as state_module
+from e5_onnx.serve.errors import InternalError
+from e5_onnx.serve.settings import Limits
+from e5_onnx.serve.state import resident_mb
+
+BODY = {"model": "tiny_e5:query", "input": "moon"}
+MANY = {"model": "tiny_e5:query", "input": [f"{'moon river ' * 90}{number}" for number in range(1500)]}
+
+SCOPE = {
+    "type": "http",
+    "method": "POST",
+    "path": "/embed",
+    "query_string": b"",
+    "headers": [(b"host", b"localhost")],
+}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def test_what_was_taken_is_answered_before_the_end(
+    start_server: Callable[..., LocalServer], tiny_folder: Path
+) -> None:
+    server = start_server("--drain", "1", "--threads", "1")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(server.post, "/v1/embeddings", MANY)
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_for("stopping")
+        ready = server.get("/ready")
+        assert (ready.status, ready.values["error"]["code"]) == (503, "shutting_down")
+        assert ready.headers["retry-after"] == "5"
+        assert server.post("/v1/embeddings", BODY).values["error"]["code"] == "shutting_down"
+        answer = running.result()
+    assert answer.status == 200
+    found = np.array([row["embedding"] for row in answer.values["data"]], np.float32)
+    with Embedder(tiny_folder, overflow="truncate") as model:
+        np.testing.assert_allclose(found, model.embed_queries(MANY["input"]), atol=2e-6)
+    assert server.process.wait(30) == 0
+    server.wait_for("stopped")
+    assert not server.other_output
+
+
+def test_workers_are_started_again_and_their_neighbours_serve(
+    start_server: Callable[..., LocalServer],
+) -> None:
+    port = free_port()
+    server = start_server("--workers", "2", "--metrics-address", f"127.0.0.1:{port}", "--threads", "1")
+    server.wait_for("serving", count=2)
+    for _ in range(20):
+        assert server.post("/v1/embeddings", BODY).status == 200
+    # Of both workers together, whichever answers.
+    assert "e5_texts_total 20.0" in server.get("/metrics", port=port).values
+    victim = server.wait_for("worker started")["pid"]
+    os.kill(victim, signal.SIGKILL)
+    for _ in range(20):
+        with suppress(ConnectionError):  # it was in the hands of the one that died
+            assert server.post("/v1/embeddings", BODY).status == 200
+    assert server.wait_for("worker died")["code"] == -signal.SIGKILL
+    server.wait_for("serving", count=3)
+    assert server.wait_for("worker started", count=3)["worker"] == 0
+    assert server.post("/v1/embeddings", BODY).status == 200
+    assert server.stop() == 0
+
+
+def test_a_worker_that_cannot_live_is_not_started_at_once(start_server: Callable[..., LocalServer]) -> None:
+    server = start_server("--workers", "2", "--threads", "1")
+    os.kill(server.wait_for("worker started")["pid"], signal.SIGKILL)
+    server.wait_for("worker died")
+    os.kill(server.wait_for("worker started", count=3)["pid"], signal.SIGKILL)
+    server.wait_for("worker died", count=2)
+    died = time.monotonic()
+    assert server.wait_for("worker started", count=4)["worker"] == 0
+    assert time.monotonic() - died > 0.3  # the second time in a row it has to wait longer
+    assert server.stop() == 0
+
+
+def test_metrics_have_an_address_of_their_own(start_server: Callable[..., LocalServer]) -> None:
+    port = free_port()
+    server = start_server("--metrics-address", f"127.0.0.1:{port}", "--threads", "1", keys=KEY)
+    assert server.post("/v1/embeddings", BODY).status == 401
+    assert server.post("/v1/embeddings", BODY, key=KEY).status == 200
+    assert "e5_texts_total 1.0" in server.get("/metrics", port=port).values
+    assert server.get("/v1/models", port=port).status == 404
+    assert server.stop() == 0
+    log = json.dumps(server.records)
+    assert KEY not in log
+    assert "moon" not in log
+
+
+def test_slow_headers_are_not_waited_for(start_server: Callable[..., LocalServer]) -> None:
+    server = start_server("--header", "0.5", "--body", "0.5", "--threads", "1")
+    with socket.create_connection(("127.0.0.1", server.port)) as silent:
+        started = time.monotonic()
+        assert silent.recv(1) == b""
+        assert 0.3 < time.monotonic() - started < 10
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = b""
+        while b'"ok"' not in answer:
+            answer += slow.recv(4096)
+        slow.sendall(b"GET /health HT")  # the second request of a connection is watched, too
+        time.sleep(0.1)
+        slow.sendall(b"TP/1.1\r\n")
+        assert slow.recv(4096) == b""
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
+        assert b"408" in slow.recv(4096)
+    assert server.get("/health").status == 200
+
+
+def test_there_are_only_so_many_connections(start_server: Callable[..., LocalServer]) -> None:
+    server = start_server("--connections", "2", "--threads", "1")
+    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2)]
+    time.sleep(0.2)
+    with socket.create_connection(("127.0.0.1", server.port)) as third:
+        assert b"503" in third.recv(4096)
+    for connection in held:
+        connection.close()
+    time.sleep(0.2)
+    assert server.get("/health").status == 200
+
+
+def test_a_port_that_is_taken(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from e5_onnx.cli import main
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["serve", str(tiny_folder), "--port", str(taken.getsockname()[1])]) == 1
+    assert "in use" in capsys.readouterr().err
+
+
+def test_beyond_the_memory_limit_no_work_is_taken(
+    serve_app: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve_app(limits=Limits(memory_mb=1000), default_role="query")
+    monkeypatch.setattr(state_module, "resident_mb", lambda: 999.0)
+    assert served.post("/embed", inputs="moon").status_code == 200
+    monkeypatch.setattr(state_module, "resident_mb", lambda: 1001.0)
+    refused = served.post("/embed", inputs="moon")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "memory_limit")
+    assert "holds 1001 MB and may hold 1000" in refused.json()["error"]["message"]
+    assert served.send("GET", "/ready").status_code == 503
+
+
+def test_resident_memory(tmp_path: Path) -> None:
+    assert 10 < resident_mb() < 100_000
+    assert resident_mb(tmp_path / "absent") == 0
+
+
+def test_a_client_that_goes_away_takes_its_texts_along(serve_app: Callable[..., Served]) -> None:
+    served = serve_app(default_role="query")
+    release = threading.Event()
+    run = served.model._dispatcher._run
+    served.model._dispatcher._run = lambda *grid: (release.wait(20), run(*grid))[1]
+    body = json.dumps({"inputs": [f"moon {number}" for number in range(400)]}).encode()
+
+    async def receive() -> dict[str, object]:
+        if not asked:
+            asked.append(True)
+            return {"type": "http.request", "body": body, "more_body": False}
+        await asyncio.sleep(0.1)
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    asked: list[bool] = []
+    sent: list[dict[str, object]] = []
+
+    async def call() -> int:
+        task = asyncio.create_task(served.app(SCOPE, receive, send))  # type: ignore[arg-type]
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        waiting = served.model.waiting_tokens
+        release.set()
+        return waiting
+
+    assert asyncio.run(call()) == 0
+    assert "e5_cancelled_requests_total 1.0" in served.state.metrics.text().decode()
+
+
+def test_a_body_that_ends_early_is_no_crash(serve_app: Callable[..., Served]) -> None:
+    served = serve_app()
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    asyncio.run(served.app(SCOPE, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 400
+
+
+def test_a_bug_is_told_without_details(
+    serve_app: Callable[..., Served], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = serve_app(default_role="query")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("my secret text")
+
+    monkeypatch.setattr(served.model, "embed", fail)
+    answer = served.post("/embed", inputs="moon")
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == InternalError.code
+    assert "secret" not in answer.text
+    assert "a request failed" in caplog.text
+
+
+def test_a_body_without_length_is_measured(serve_app: Callable[..., Served]) -> None:
+    served = serve_app(limits=Limits(body_bytes=1000))
+
+    async def parts():  # type: ignore[no-untyped-def]
+        for _ in range(5):
+            yield b" " * 400
+
+    answer = served.send("POST", "/embed", content=parts())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+    assert "this one has more" in answer.json()["error"]["message"]

@@ -1,0 +1,156 @@
+"""Servers for tests: an application without a socket, and a process with one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from e5_onnx.serve.app import make_app
+from e5_onnx.serve.metrics import Metrics
+from e5_onnx.serve.model import ServedModel
+from e5_onnx.serve.settings import Settings
+from e5_onnx.serve.state import State
+
+KEY = "a-key-of-more-than-16"
+
+
+class Served:
+    """An application; each call is a request."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.settings = Settings(folder, "tiny", threads=1, **options)
+        metrics = Metrics(lambda: self.model.waiting_tokens)
+        self.model = ServedModel(self.settings, metrics.batch)
+        self.state = State(self.settings, self.model, metrics)
+        self.app = make_app(self.state)
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.send_all([(method, path, options)])[0]
+
+    def send_all(self, requests: Sequence[tuple[str, str, dict[str, Any]]]) -> list[httpx.Response]:
+        """Sends requests at once."""
+
+        async def run() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await asyncio.gather(*(client.request(*row[:2], **row[2]) for row in requests))
+
+        return asyncio.run(run())
+
+    def post(self, path: str, **values: Any) -> httpx.Response:
+        return self.send("POST", path, json=values)
+
+    def close(self) -> None:
+        self.model.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    values: Any
+    headers: dict[str, str]
+
+
+class LocalServer:
+    """`e5 serve` in a process of its own, on a port that was free."""
+
+    def __init__(self, folder: Path, words: Sequence[str], *, keys: str = "") -> None:
+        environment = {**os.environ, "E5_ONNX_KEYS": keys}
+        command = [sys.executable, "-m", "e5_onnx.cli", "serve", str(folder), "--port", "0", *words]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        self.records: list[dict[str, Any]] = []
+        self.other_output: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.port = int(self.wait_for("serving")["port"])
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._wait_until_it_answers()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            try:
+                self.records.append(json.loads(line))
+            except ValueError:
+                self.other_output.append(line)
+
+    def wait_for(self, message: str, *, count: int = 1) -> dict[str, Any]:
+        """Waits for a record of the log, or for the count-th of that kind."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            found = [record for record in list(self.records) if record["message"] == message]
+            if len(found) >= count:
+                return found[count - 1]
+            if self.process.poll() is not None and not self._reader.is_alive():
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"{message!r} was not logged: {self.records} {self.other_output}")
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                if self.get("/health").status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"no answer: {self.records} {self.other_output}")
+
+    def get(self, path: str, *, port: int | None = None) -> Answer:
+        return self._send(urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}"))
+
+    def post(self, path: str, body: object, *, key: str = "") -> Answer:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        data = json.dumps(body).encode()
+        return self._send(urllib.request.Request(self.url + path, data, headers))  # noqa: S310
+
+    def _send(self, request: urllib.request.Request) -> Answer:
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+                return Answer(response.status, _decoded(response.read()), _headers(response.headers))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, _decoded(error.read()), _headers(error.headers))
+
+    def stop(self) -> int:
+        """Asks it to stop and returns its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(5)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def _headers(found: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in found.items()}
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode()
