@@ -36,6 +36,8 @@ function element(kind, text, className) {
   return made;
 }
 
+const clipped = (text) => text.length > 200 ? `${text.slice(0, 200)}…` : text;
+
 function shade(cell, share) {
   const style = getComputedStyle(document.documentElement);
   const ends = ["--cold", "--warm"].map((name) => style.getPropertyValue(name).split(",").map(Number));
@@ -71,7 +73,7 @@ function drawRanking(texts, query, vectors) {
   rows.sort((left, right) => right.cosine - left.cosine);
   const low = rows[rows.length - 1].cosine, high = rows[0].cosine;
   byId("ranking").replaceChildren(...rows.map((row) => {
-    const item = element("li", row.text + " ");
+    const item = element("li", clipped(row.text) + " ");
     item.append(element("span", row.cosine.toFixed(3), "soft number"));
     const bar = element("span", undefined, "bar");
     bar.style.width = `${high > low ? 8 + 92 * (row.cosine - low) / (high - low) : 100}%`;
@@ -91,7 +93,7 @@ async function drawTokens(texts, roles) {
   body.replaceChildren(...counted.map((row) => {
     const line = element("tr");
     const cut = row.tokens > info.max_input_length;
-    line.append(element("td", row.text), element("td", String(row.tokens), "number"));
+    line.append(element("td", clipped(row.text)), element("td", String(row.tokens), "number"));
     line.append(element("td", cut ? `cut to ${info.max_input_length}` : "", "bad"));
     return line;
   }));
