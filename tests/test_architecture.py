@@ -180,7 +180,7 @@ def test_perf_imports_what_its_extras_declare() -> None:
     assert (
         declared("perf")
         <= found
-        <= declared() | declared("export", "reference", "perf", "mteb", "peers", "llama-cpp")
+        <= declared() | declared("export", "reference", "perf", "serve", "mteb", "peers", "llama-cpp")
     )
 
 

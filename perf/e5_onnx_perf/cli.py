@@ -15,6 +15,7 @@ from e5_onnx_perf.arena import command as arena_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
 from e5_onnx_perf.exactness import command as exact_command
 from e5_onnx_perf.figures import command as figures_command
+from e5_onnx_perf.serve_load import command as serve_command
 from e5_onnx_perf.speed import command as speed_command
 
 _FAILED, _USAGE = 1, 2
@@ -25,6 +26,7 @@ _COMMANDS: Final = {
     "sts": sts_command,
     "mteb": mteb_command,
     "speed": speed_command,
+    "serve": serve_command,
     "figures": figures_command,
     "arena": arena_command,
     "exact": exact_command,

@@ -32,6 +32,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--overflow", choices=POLICIES, default="truncate", help="texts too long: %(default)s"
     )
     parser.add_argument("--threads", type=int, help="default: by CPU affinity and cgroup quota")
+    parser.add_argument(
+        "--mode",
+        choices=("throughput", "latency"),
+        default="throughput",
+        help="a batch for each thread, or one for all, which is faster for one text and slower for many",
+    )
     parser.add_argument("--workers", type=int, default=1, help="processes; default: %(default)s")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     _add_address(parser.add_argument_group("address and keys"))

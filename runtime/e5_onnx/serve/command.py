@@ -66,6 +66,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         host=parsed.host,
         port=parsed.port,
         threads=parsed.threads,
+        mode=parsed.mode,
         default_role=parsed.default_role,
         overflow=parsed.overflow,
         keys=read_keys(parsed.key_file, os.environ),

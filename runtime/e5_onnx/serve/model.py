@@ -78,7 +78,7 @@ class ServedModel:
             fingerprint=None,
             tokenizer="auto",
             exact_int8="auto",
-            mode="throughput",
+            mode=settings.mode,
             cache_dir=None,
         )
         self._engine: Final[Engine] = open_engine(settings.folder, options, threads)
@@ -88,7 +88,7 @@ class ServedModel:
         self._dispatcher = Dispatcher(
             self._engine.session.run,
             callers=self._engine.callers,
-            budget=CALLERS_BUDGET,
+            budget=CALLERS_BUDGET * threads // self._engine.callers,
             queue_tokens=settings.limits.queue_tokens,
             on_batch=on_batch,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e5_onnx.errors import OptionError
+from e5_onnx.options import Mode
 from e5_onnx.overflow import POLICIES
 from e5_onnx.recipes import ROLES, Role
 from e5_onnx.tokenization import OverflowPolicy
@@ -60,6 +61,7 @@ class Settings:
         host: The address to listen on.
         port: 0 for any that is free.
         threads: Of the model, or None for what this process may use.
+        mode: `throughput` for a batch a thread, `latency` for one batch that all threads work on.
         default_role: The role of a text that names none; None to refuse such a request.
         overflow: What becomes of texts that are too long.
         keys: Of which a client has to send one; empty for no key.
@@ -75,6 +77,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     threads: int | None = None
+    mode: Mode = "throughput"
     default_role: Role | None = None
     overflow: OverflowPolicy = "truncate"
     keys: tuple[bytes, ...] = ()

@@ -1,0 +1,151 @@
+"""Mixed load, a fifth of it broken: no crash, no wrong vector, no answer that stays out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx_perf.serve_load.load import body
+
+_PATH: Final = "/v1/embeddings"
+_CLIENTS: Final = 16
+_BROKEN: Final = 0.2
+_TOLERANCE: Final = 2e-6
+_HUGE: Final = 50_000_000
+
+Send = Callable[[httpx.AsyncClient], Awaitable[int]]
+
+
+@dataclass(slots=True)
+class Found:
+    """What happened.
+
+    Attributes:
+        answered: Good requests with the right vectors.
+        wrong: Good requests with others.
+        unanswered: Good requests without an answer.
+        statuses: What broken requests got, by kind and status; 0 where the connection was closed.
+        memory_mb: The server's resident memory, each second.
+    """
+
+    answered: int = 0
+    wrong: int = 0
+    unanswered: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    memory_mb: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server and what is right for it.
+
+    Attributes:
+        url: Of the server.
+        key: That it wants.
+        texts: What good requests ask for.
+        truth: float32 [texts, dimension]: their vectors.
+        memory: Asks for the server's resident memory, in 10^6 bytes.
+    """
+
+    url: str
+    key: str
+    texts: Sequence[str]
+    truth: NDArray[np.float32]
+    memory: Callable[[], float]
+
+
+def abuse(target: Target, *, seconds: float) -> Found:
+    """Sends good and broken requests for a while."""
+
+    async def run() -> Found:
+        headers = {"Authorization": f"Bearer {target.key}"}
+        async with httpx.AsyncClient(base_url=target.url, timeout=60, headers=headers) as client:
+            mob = _Mob(client, target, time.monotonic() + seconds)
+            await asyncio.gather(*(mob.send(seed) for seed in range(_CLIENTS)), mob.watch())
+        return mob.found
+
+    return asyncio.run(run())
+
+
+class _Mob:
+    def __init__(self, client: httpx.AsyncClient, target: Target, ends: float) -> None:
+        self.found = Found()
+        self._client, self._target, self._ends = client, target, ends
+
+    async def send(self, seed: int) -> None:
+        """One client: good requests, and broken ones in between."""
+        chance = np.random.default_rng(seed)
+        while time.monotonic() < self._ends:
+            if chance.random() < _BROKEN:
+                await self._broken(list(_KINDS)[int(chance.integers(len(_KINDS)))])
+            else:
+                await self._good(chance.integers(len(self._target.texts), size=int(chance.integers(1, 9))))
+
+    async def watch(self) -> None:
+        """Looks at the server's memory."""
+        while time.monotonic() < self._ends:
+            self.found.memory_mb.append(self._target.memory())
+            await asyncio.sleep(1)
+
+    async def _broken(self, kind: str) -> None:
+        status = 0
+        with contextlib.suppress(httpx.HTTPError, OSError):
+            status = await _KINDS[kind](self._client)
+        self.found.statuses[f"{kind} {status}"] += 1
+
+    async def _good(self, chosen: NDArray[np.int64]) -> None:
+        try:
+            answer = await self._client.post(
+                _PATH, json=body([self._target.texts[index] for index in chosen])
+            )
+            vectors = np.array([row["embedding"] for row in answer.json()["data"]], np.float32)
+        except (httpx.HTTPError, KeyError, ValueError):
+            self.found.unanswered += 1
+            return
+        if np.abs(vectors - self._target.truth[chosen]).max() <= _TOLERANCE:
+            self.found.answered += 1
+        else:
+            self.found.wrong += 1
+
+
+async def _post(client: httpx.AsyncClient, content: bytes, key: str | None = None) -> int:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return (await client.post(_PATH, content=content, headers=headers)).status_code
+
+
+async def _cancelled(client: httpx.AsyncClient) -> int:
+    with contextlib.suppress(httpx.TimeoutException):
+        await client.post(_PATH, json=body(["a text that nobody waits for"] * 50), timeout=0.02)
+    return 0
+
+
+async def _half_open(client: httpx.AsyncClient) -> int:
+    """Half of a request, and then nothing for a while."""
+    address = urlsplit(str(client.base_url))
+    _, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+    await asyncio.sleep(0.5)
+    writer.close()
+    return 0
+
+
+_KINDS: Final[dict[str, Send]] = {
+    "malformed": lambda client: _post(client, b'{"model": "model", "input": ['),
+    "50 MB": lambda client: _post(client, b" " * _HUGE),
+    "half-open": _half_open,
+    "wrong key": lambda client: _post(client, b"{}", "not-the-key-of-this-server"),
+    "NUL": lambda client: _post(client, b'{"model": "model", "input": "a\\u0000b"}'),
+    "lone surrogate": lambda client: _post(client, b'{"model": "model", "input": "\\ud800"}'),
+    "cancelled": _cancelled,
+    "binary": lambda client: _post(client, bytes(range(256))),
+}

@@ -1,0 +1,120 @@
+"""Servers in processes of their own: ours, and what its users would write without it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from e5_onnx_perf.errors import WorkerError
+
+_PATIENCE_S: Final = 120
+_PEER: Final = "e5_onnx_perf.serve_load.one_pager"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of a process, in 10^6 bytes.
+
+    Attributes:
+        resident_mb: All of it.
+        anonymous_mb: The heap.
+    """
+
+    resident_mb: float
+    anonymous_mb: float
+
+
+class ServerProcess:
+    """A server that listens on this machine."""
+
+    def __init__(self, name: str, command: Sequence[str], port: int) -> None:
+        """Starts it and waits until it answers.
+
+        Raises:
+            WorkerError: If it does not.
+        """
+        self.name, self.url = name, f"http://127.0.0.1:{port}"
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - until it ends
+        self._process = subprocess.Popen(list(command), stdout=self._log, stderr=self._log)  # noqa: S603 - ours
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise self._death()
+            time.sleep(0.05)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def memory(self) -> Memory:
+        """What it holds now (Linux)."""
+        rows = Path(f"/proc/{self.pid}/status").read_text("ascii", "replace").splitlines()
+        values = {row.split(":")[0]: row.split()[1] for row in rows if row.startswith(("VmRSS", "RssAnon"))}
+        return Memory(int(values["VmRSS"]) * 1024 / 1e6, int(values["RssAnon"]) * 1024 / 1e6)
+
+    def stop(self) -> int:
+        """Asks it to stop and returns its exit code."""
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(_PATIENCE_S)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:  # noqa: S310 - our own address
+                return bool(answer.status == 200)  # noqa: PLR2004 - HTTP's
+        except OSError:
+            return False
+
+    def _death(self) -> WorkerError:
+        self._process.kill()
+        self._log.seek(0)
+        said = self._log.read().strip().splitlines()
+        return WorkerError(self.name, said[-1] if said else "it did not answer")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.alive:
+            self._process.kill()
+            self._process.wait()
+        self._log.close()
+
+
+def our_server(folder: Path, *words: str) -> ServerProcess:
+    """`e5 serve FOLDER`, with queries as the default role."""
+    port = _free_port()
+    command = [sys.executable, "-m", "e5_onnx.cli", "serve", str(folder), "--name", "model"]
+    return ServerProcess(
+        "e5 serve",
+        [*command, "--default-role", "query", "--log-level", "warning", "--port", str(port), *words],
+        port,
+    )
+
+
+def peer_server(checkpoint: Path) -> ServerProcess:
+    """sentence-transformers behind a page of Starlette."""
+    port = _free_port()
+    return ServerProcess("one-pager", [sys.executable, "-m", _PEER, str(checkpoint), str(port)], port)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
