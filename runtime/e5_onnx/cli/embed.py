@@ -10,12 +10,13 @@ from typing import Final
 
 from e5_onnx.cli.arguments import add_command, add_model_options, open_model
 from e5_onnx.cli.exit_codes import DONE
-from e5_onnx.cli.records import FORMATS, Record, Source, open_source
+from e5_onnx.cli.records import Source, open_source
 from e5_onnx.cli.vectors_out import VectorWriter, check_output, open_output
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import OptionError, RecordError, TextTooLongError, TruncationWarning
 from e5_onnx.progress import ProgressLine
 from e5_onnx.recipes import ROLES, Role
+from e5_onnx.records import FORMATS, Record
 
 _TEXT: Final = """\
 Embeds a file of texts.
