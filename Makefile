@@ -80,11 +80,11 @@ $(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml constraints/ci.txt
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(say) '$(VENV): installing the tools'
-	@$(VENV)/bin/python $(install) '.[demo,dev,export,lean,perf]'
+	@$(VENV)/bin/python $(install) '.[bulk,demo,dev,export,lean,perf]'
 	@touch $@
 
 $(REFERENCE_VENV)/reference.stamp: $(REFERENCE_VENV)/python.stamp pyproject.toml constraints/ci.txt
 	$(say) '$(REFERENCE_VENV): installing all extras, torch among them (a GB or more)'
-	@$(REFERENCE_VENV)/bin/python $(install) '.[demo,dev,export,lean,perf,reference]' \
+	@$(REFERENCE_VENV)/bin/python $(install) '.[bulk,demo,dev,export,lean,perf,reference]' \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	@touch $@

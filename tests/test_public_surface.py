@@ -9,9 +9,11 @@ from types import ModuleType
 
 import pytest
 
+import e5_onnx.bulk.errors
 import e5_onnx.errors
 import e5_onnx_export.errors
 import e5_onnx_perf.errors
+from e5_onnx.bulk.errors import BulkError
 from e5_onnx.errors import E5Error
 from e5_onnx_export.errors import ExportError
 from e5_onnx_perf.errors import PerfError
@@ -63,11 +65,15 @@ def _is_ours(value: object, package: str) -> bool:
     return getattr(value, "__module__", "").split(".")[0] == package
 
 
-@pytest.mark.parametrize(
-    ("module", "root"),
-    [(e5_onnx.errors, E5Error), (e5_onnx_export.errors, ExportError), (e5_onnx_perf.errors, PerfError)],
-    ids=["runtime", "export", "perf"],
-)
+ERRORS = {
+    "runtime": (e5_onnx.errors, E5Error),
+    "bulk": (e5_onnx.bulk.errors, BulkError),
+    "export": (e5_onnx_export.errors, ExportError),
+    "perf": (e5_onnx_perf.errors, PerfError),
+}
+
+
+@pytest.mark.parametrize(("module", "root"), ERRORS.values(), ids=ERRORS)
 def test_the_drawn_tree_of_errors_is_the_real_one(module: ModuleType, root: type[E5Error]) -> None:
     assert sorted(_drawn(module)) == sorted(_real(module, root))
 
@@ -110,9 +116,7 @@ def _real(module: ModuleType, root: type[E5Error]) -> list[tuple[str, str, list[
     return rows
 
 
-@pytest.mark.parametrize(
-    "module", [e5_onnx.errors, e5_onnx_export.errors, e5_onnx_perf.errors], ids=["runtime", "export", "perf"]
-)
+@pytest.mark.parametrize("module", [module for module, _ in ERRORS.values()], ids=ERRORS)
 def test_errors_are_caught_as_what_they_are(module: ModuleType) -> None:
     assert all(
         issubclass(kind, E5Error)

@@ -31,8 +31,10 @@ def atomic_file(target: Path, *, workplace: Path | None = None) -> Iterator[IO[b
         partial.chmod(0o666 & ~_umask())
         partial.replace(target)
         sync_folder(target.parent)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(target)  # a full disk does not say for which file
         raise
 
 

@@ -14,7 +14,15 @@ BOM: Final = b"\xef\xbb\xbf"
 
 
 class MalformedRecordError(ValueError):
-    """A line that is JSON and no record; whoever reads the file adds where it stands."""
+    """A line that is JSON and no record; whoever reads the file adds where it stands.
+
+    Attributes:
+        values: The object, if it is one.
+    """
+
+    def __init__(self, reason: str, values: dict[str, Any] | None = None) -> None:
+        self.values = values or {}
+        super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +75,11 @@ def _read_json(line: str, field: str) -> Record:
         raise MalformedRecordError(f"it is {type(values).__name__}, not a JSON object")
     if field not in values:
         raise MalformedRecordError(
-            f"it has no field {field!r}; --field names another (it has {', '.join(values)})"
+            f"it has no field {field!r}; --field names another (it has {', '.join(values)})", values
         )
     text = values[field]
     if not isinstance(text, str):
-        raise MalformedRecordError(f"field {field!r} is {type(text).__name__}, not a string")
+        raise MalformedRecordError(f"field {field!r} is {type(text).__name__}, not a string", values)
     text.encode()  # a lone surrogate, written as an escape, is valid JSON and no text
     return Record(text, values)
 
