@@ -33,7 +33,7 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp
 	$(say) 'test: all tests that need no torch'
-	@$(VENV)/bin/python -m pytest -m 'not reference'
+	@$(VENV)/bin/python -m pytest -m 'not reference and not browser'
 
 test-all: $(REFERENCE_VENV)/reference.stamp
 	$(say) 'test-all: every test'
@@ -48,7 +48,7 @@ check: $(VENV)/dev.stamp
 	@$(VENV)/bin/python -m mypy
 	$(say) 'check: tests with branch coverage'
 	@$(VENV)/bin/python -m coverage erase
-	@$(VENV)/bin/python -m pytest -m 'not reference' --cov --cov-report=
+	@$(VENV)/bin/python -m pytest -m 'not reference and not browser' --cov --cov-report=
 	@$(VENV)/bin/python -m coverage report --include='runtime/*' --fail-under=$(RUNTIME_COVERAGE)
 	@$(VENV)/bin/python -m coverage report --fail-under=$(TOTAL_COVERAGE)
 
@@ -85,6 +85,6 @@ $(VENV)/dev.stamp: $(VENV)/demo.stamp
 
 $(REFERENCE_VENV)/reference.stamp: $(REFERENCE_VENV)/python.stamp pyproject.toml constraints/ci.txt
 	$(say) '$(REFERENCE_VENV): installing all extras, torch among them (a GB or more)'
-	@$(REFERENCE_VENV)/bin/python $(install) '.[bulk,demo,dev,export,lean,perf,reference]' \
+	@$(REFERENCE_VENV)/bin/python $(install) '.[browser,bulk,demo,dev,export,lean,mteb,peers,perf,reference]' \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	@touch $@

@@ -27,6 +27,7 @@ import e5_onnx.cli
 import e5_onnx.errors
 import e5_onnx_export
 import e5_onnx_export.cli
+import e5_onnx_perf.cli
 from e5_onnx import Embedder
 from e5_onnx.manifest import MANIFEST_NAME, Parity
 from e5_onnx.recipes import WEB_SEARCH_TASK
@@ -209,9 +210,18 @@ def test_inline_commands_show_real_names_and_flags(capsys: pytest.CaptureFixture
             check_make(words)
         elif words[0] == "e5":
             check_flags(words, help_of(e5_onnx.cli.main, words[1:2], capsys))
-        elif words[0] == "e5-export" or words[0].startswith("--"):
+        elif words[0] == "e5-export":
             check_flags(words, help_of(e5_onnx_export.cli.main, [], capsys))
-    assert {"make", "e5", "e5-export"} <= seen
+        elif words[0] == "e5-perf":
+            check_flags(words, help_of(e5_onnx_perf.cli.main, words[1:2], capsys))
+        elif words[0].startswith("--"):
+            check_flags(words, of_export_and_perf(capsys))
+    assert {"make", "e5", "e5-export", "e5-perf"} <= seen
+
+
+def of_export_and_perf(capsys: pytest.CaptureFixture[str]) -> str:
+    perf = [help_of(e5_onnx_perf.cli.main, [command], capsys) for command in ("accuracy", "speed")]
+    return "".join([help_of(e5_onnx_export.cli.main, [], capsys), *perf])
 
 
 def check_flags(words: list[str], text: str) -> None:

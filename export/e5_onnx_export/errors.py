@@ -13,6 +13,7 @@ e5_onnx.E5Error
     │   ├── UnknownRecipeError                         nothing says which recipe: the caller must
     │   └── UnknownPoolingError                        nothing says how it pools: the caller must
     ├── CalibrationError               (ValueError)    the file given with --calibration cannot be used
+    ├── CardError                      (ValueError)    results that cannot be merged into a folder's card
     ├── OutputExistsError              (FileExistsError)
     ├── DiskSpaceError                 (OSError)
     ├── ToolError                      (RuntimeError)  optimum or another foreign tool failed
@@ -105,6 +106,12 @@ class CalibrationError(ExportError, ValueError):
     def __init__(self, file: Path, reason: str) -> None:
         self.file, self.reason = file, reason
         super().__init__(f"calibration file {file}: {reason}")
+
+
+class CardError(ExportError, ValueError):
+    def __init__(self, file: Path, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(f"{file}: {reason}")
 
 
 class OutputExistsError(ExportError, FileExistsError):

@@ -22,6 +22,8 @@ from e5_onnx_export.quantize.plan import MakePlan
 from e5_onnx_export.samples import run_graph, tokenize_samples
 from e5_onnx_export.texts import held_out_texts
 
+_EVERY: Final = 3  # held-out text is enough to see whether company matters; all are compared with fp32
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -68,7 +70,7 @@ def author_quantised(job: Job, folder: Path, tokenizer: TextTokenizer) -> Author
         "worst_language": asdict(
             worst_language(truth, fitted.vectors, [text.language for text in held_out.texts])
         ),
-        "invariance": asdict(measure_invariance(folder, held_out.ids)),
+        "invariance": asdict(measure_invariance(folder, held_out.ids[::_EVERY])),
         "calibration_texts": len(calibration.ids),
     }
     return Authored(fitted.parity, method.tolerance, fitted.plan.bits, fitted.plan.pair_sum, extra)

@@ -8,17 +8,23 @@ from collections.abc import Sequence
 from typing import Final
 
 from e5_onnx.errors import E5Error, OptionError
+from e5_onnx_perf import mteb_command
+from e5_onnx_perf.accuracy import command as accuracy_command
 from e5_onnx_perf.accuracy import sts_command
 from e5_onnx_perf.arena import command as arena_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
 from e5_onnx_perf.exactness import command as exact_command
 from e5_onnx_perf.figures import command as figures_command
+from e5_onnx_perf.speed import command as speed_command
 
 _FAILED, _USAGE = 1, 2
 
 _COMMANDS: Final = {
     "make-checkpoint": checkpoint_command,
+    "accuracy": accuracy_command,
     "sts": sts_command,
+    "mteb": mteb_command,
+    "speed": speed_command,
     "figures": figures_command,
     "arena": arena_command,
     "exact": exact_command,
@@ -48,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, command in _COMMANDS.items():
         added = commands.add_parser(
             name,
-            help=command.TEXT.split(".")[0],
+            help=command.TEXT.split(".")[0].replace("%", "%%"),
             description=command.TEXT,
             epilog=f"example:\n{command.EXAMPLE}",
             formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from e5_onnx.recipes import Role
 from e5_onnx.session import Session
 from e5_onnx.tokenization import OverflowPolicy, TextTokenizer, TokenizedText, check_texts
 from e5_onnx.windows import merge_windows
+
+# Cells of a batch that one thread works on alone: larger ones leave its cache (perf/README.md).
+CALLERS_BUDGET: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A loaded model: immutable, so many threads may call it."""
+    """A loaded model: immutable, so many threads may call it.
+
+    Attributes:
+        manifest: Of the folder.
+        tokenizer: Its tokenizer.
+        session: Its graph.
+        token_budget: The largest batch, in texts x tokens of its longest.
+        callers: Batches that run at once, each in a Python thread; together they keep to the budget.
+    """
 
     manifest: Manifest
     tokenizer: TextTokenizer
     session: Session
     token_budget: int
+    callers: int = 1
 
     def encode(self, texts: Sequence[str], request: Request) -> Encoded:
         """Embeds texts, in order."""
@@ -59,8 +73,19 @@ class Engine:
 
     def _run(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         vectors = np.empty((len(rows), self.manifest.dimension), np.float32)
-        for batch in plan_batches([len(row) for row in rows], self.token_budget):
+
+        def run(batch: list[int]) -> None:
             vectors[batch] = self.session.run(*pad([rows[index] for index in batch]))
+
+        if self.callers == 1:
+            for batch in plan_batches([len(row) for row in rows], self.token_budget):
+                run(batch)
+        else:
+            budget = min(CALLERS_BUDGET, self.token_budget // self.callers)
+            with ThreadPoolExecutor(self.callers) as pool:
+                # Taken one by one, so that an error of any batch is raised here.
+                for _ in pool.map(run, plan_batches([len(row) for row in rows], budget)):
+                    pass
         return vectors
 
 

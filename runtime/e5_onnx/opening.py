@@ -33,8 +33,11 @@ def open_engine(path: Path, options: Options, threads: int) -> Engine:
     # A fingerprint vouches for tokenizer.json and not for the lean file made from it.
     choice = "tokenizers" if pinned and options.tokenizer == "auto" else options.tokenizer
     tokenizer = open_tokenizer(path, manifest, choice)
-    session = Session(path, threads, exact_int8=needs_exact_kernels(manifest, options.exact_int8))
-    return Engine(manifest, tokenizer, session, options.token_budget)
+    # Either one batch for all threads, or a batch for each: they share the session and its weights.
+    callers = threads if options.mode == "throughput" else 1
+    exact = needs_exact_kernels(manifest, options.exact_int8)
+    session = Session(path, threads // callers, exact_int8=exact)
+    return Engine(manifest, tokenizer, session, options.token_budget, callers)
 
 
 def open_frugal_engine(opened: ModelFolder, threads: int) -> Engine:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, get_args
 
 from e5_onnx.errors import OptionError
 from e5_onnx.exact_int8 import ExactInt8
 from e5_onnx.overflow import check_policy
 from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice
+
+Mode = Literal["auto", "latency", "throughput"]
 
 # Cells of a batch's grid: with it a batch of the large model takes about half a gigabyte.
 DEFAULT_TOKEN_BUDGET: Final = 2048
@@ -29,8 +31,11 @@ class Options:
     fingerprint: str | None
     tokenizer: TokenizerChoice
     exact_int8: ExactInt8
+    mode: Mode
 
     def __post_init__(self) -> None:
         if type(self.token_budget) is not int or self.token_budget < 1:
             raise OptionError("token_budget", self.token_budget, "a whole number of at least 1")
+        if self.mode not in get_args(Mode):
+            raise OptionError("mode", self.mode, f"one of {', '.join(get_args(Mode))}")
         check_policy(self.overflow, "document")

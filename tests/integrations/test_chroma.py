@@ -16,7 +16,7 @@ from runtime_folders import edit
 from e5_onnx import Embedder
 from e5_onnx.integrations.errors import MixedVectorsError
 
-pytestmark = pytest.mark.integrations
+pytestmark = pytest.mark.reference
 
 
 @pytest.fixture

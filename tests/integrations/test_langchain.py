@@ -12,7 +12,7 @@ from integration_texts import DOCUMENTS, QUERY
 from e5_onnx import Embedder
 from e5_onnx.integrations.errors import MixedVectorsError
 
-pytestmark = pytest.mark.integrations
+pytestmark = pytest.mark.reference
 
 
 def test_roles(tiny_folder: Path, model: Embedder) -> None:

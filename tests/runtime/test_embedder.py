@@ -3,7 +3,9 @@ from __future__ import annotations
 import pickle
 import threading
 import warnings
+from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from e5_onnx.errors import (
     ClosedError,
     FingerprintError,
     ForkedError,
+    InferenceError,
     LoneSurrogateError,
     OptionError,
     RoleError,
@@ -61,13 +64,44 @@ def test_no_texts_give_no_vectors(model: Embedder) -> None:
 
 def test_the_same_text_in_any_company(tiny_folder: Path) -> None:
     texts = ["moon", "tea " * 60, "moon"]
-    for threads in (1, 2):
-        for budget in (1, 64, 200, 4096):
-            with Embedder(tiny_folder, threads=threads, token_budget=budget) as model:
-                alone = model.embed_documents("moon")
-                vectors = model.embed_documents(texts)
-                assert close(vectors[0], alone)
-                assert close(vectors[2], alone)
+    for mode, threads, budget in product(("latency", "throughput"), (1, 2, 3), (1, 64, 200, 4096)):
+        with Embedder(tiny_folder, threads=threads, token_budget=budget, mode=mode) as model:
+            alone = model.embed_documents("moon")
+            vectors = model.embed_documents(texts)
+            assert close(vectors[0], alone)
+            assert close(vectors[2], alone)
+
+
+def test_a_batch_for_each_thread_keeps_the_order(tiny_folder: Path) -> None:
+    texts = [f"{'tea ' * (number * 7 % 40)}{number}" for number in range(150)]
+    with Embedder(tiny_folder, threads=4) as one, Embedder(tiny_folder, threads=4, mode="throughput") as many:
+        assert one.threads == many.threads == 4
+        assert close(one.embed_documents(texts), many.embed_documents(texts))
+        assert many.embed_documents([]).shape == (0, many.dimension)
+        assert pickle.loads(pickle.dumps(many))._options.mode == "throughput"  # noqa: S301 - our own
+
+
+def test_an_error_in_one_of_many_batches_is_raised(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Embedder(tiny_folder, threads=2, token_budget=64, mode="throughput") as model:
+        session = model._lifetime.get().session._session
+        calls = []
+
+        def fail(*given):
+            calls.append(given)
+            if len(calls) == 3:
+                raise RuntimeError("no room")
+            return session.run(*given)
+
+        monkeypatch.setattr(model._lifetime.get().session, "_session", SimpleNamespace(run=fail))
+        with pytest.raises(InferenceError, match="no room"):
+            model.embed_documents(["moon"] * 60)
+
+
+def test_another_mode_is_refused(tiny_folder: Path) -> None:
+    with pytest.raises(OptionError, match="mode is 'fast'; it must be one of auto, latency, throughput"):
+        Embedder(tiny_folder, mode="fast")
 
 
 def test_roles_are_templates(model: Embedder) -> None:

@@ -22,6 +22,7 @@ Floats = NDArray[np.float32]
 # (arXiv 2211.10438, equation 4).
 EXPONENTS: Final = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
 _SMALLEST: Final = 1e-5
+_COLUMNS: Final = 1024
 # What error-compensated rounding leaves of the error of rounding weights to the nearest, about.
 _COMPENSATED: Final = 0.5
 
@@ -67,17 +68,15 @@ class Trial:
 
     def choose(self) -> Choice:
         """Tries every treatment and keeps the best."""
-        truth = self.sample.rows @ self.weight
-        return min(
-            (Choice(each, self._error(each, truth)) for each in self._treatments()), key=lambda c: c.error
-        )
+        return min((Choice(each, self.error(each)) for each in self._treatments()), key=lambda c: c.error)
 
     def error(self, treatment: Treatment) -> float:
         """About what a treatment will leave, relative to the true product's spread over tokens."""
-        return self._error(treatment, self.sample.rows @ self.weight)
-
-    def _error(self, treatment: Treatment, truth: Floats) -> float:
-        rows, weight, smoothing = self.sample.rows, self.weight, treatment.smoothing
+        # Evenly spread outputs are enough to choose by, and four times as quick at full size.
+        stride = max(1, self.weight.shape[1] // _COLUMNS)
+        weight = np.ascontiguousarray(self.weight[:, ::stride])
+        rows, smoothing = self.sample.rows, treatment.smoothing
+        truth = rows @ weight
         if smoothing is not None:
             truth = truth - smoothing.shift @ weight
             rows, weight = smoothing.apply(rows), smoothing.weight(weight)

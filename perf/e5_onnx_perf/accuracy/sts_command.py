@@ -12,6 +12,7 @@ from typing import Final
 
 from e5_onnx import Embedder
 from e5_onnx.recipes import ROLES, Role
+from e5_onnx_perf.accuracy.data_folder import DataFiles, DataFolder
 from e5_onnx_perf.accuracy.scores import cosines, require_scipy, spearman
 from e5_onnx_perf.accuracy.stsb import LANGUAGES, read_pairs
 
@@ -66,14 +67,14 @@ def run(parsed: argparse.Namespace) -> int:
     require_scipy()
     with Embedder(parsed.folder) as model:
         rows = [
-            score(model, parsed.data, language, role=parsed.role, limit=parsed.limit)
+            score(model, DataFolder(parsed.data), language, role=parsed.role, limit=parsed.limit)
             for language in languages
         ]
     sys.stdout.write(json.dumps([asdict(row) for row in rows]) + "\n" if parsed.json else table(rows))
     return 0
 
 
-def score(model: Embedder, data: Path, language: str, *, role: Role, limit: int | None) -> Row:
+def score(model: Embedder, data: DataFiles, language: str, *, role: Role, limit: int | None) -> Row:
     """Scores one language."""
     pairs = read_pairs(data, language, limit)
     left, right = (model.encode(texts, role=role).vectors for texts in (pairs.left, pairs.right))

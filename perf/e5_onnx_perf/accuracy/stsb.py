@@ -11,11 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.digest import file_sha256
+from e5_onnx_perf.accuracy.data_folder import DataFiles
 from e5_onnx_perf.errors import DataError
 
 LANGUAGES: Final = ("de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "ru", "zh")
-SUMS: Final = "SHA256SUMS"
 _HIGHEST: Final = 5.0
 _COLUMNS: Final = 3
 
@@ -35,11 +34,11 @@ class Pairs:
     scores: NDArray[np.float64]
 
 
-def read_pairs(data: Path, language: str, limit: int | None = None) -> Pairs:
-    """Reads `stsb/stsb-LANGUAGE-test.csv` after comparing its hash with SHA256SUMS.
+def read_pairs(data: DataFiles, language: str, limit: int | None = None) -> Pairs:
+    """Reads `stsb/stsb-LANGUAGE-test.csv`.
 
     Args:
-        data: The folder that holds stsb/ and SHA256SUMS.
+        data: Where the file is.
         language: One of `LANGUAGES`.
         limit: Pairs to keep, the first; at least 1.
 
@@ -49,14 +48,12 @@ def read_pairs(data: Path, language: str, limit: int | None = None) -> Pairs:
     if language not in LANGUAGES:
         raise DataError("stsb", f"there is no language {language!r}; there are {', '.join(LANGUAGES)}")
     name = f"stsb/stsb-{language}-test.csv"
-    file = data / name
-    if not file.is_file():
-        raise DataError(str(file), "there is no such file: --data names the folder that holds stsb/")
-    _check_hash(data, name)
-    rows = list(_read_rows(file, name))
+    rows = list(_read_rows(data.find(name), name))
     if not rows:
         raise DataError(name, "it is empty")
     left, right, scores = zip(*rows[:limit], strict=True)
+    if len(set(scores)) == 1:
+        raise DataError(name, f"all its {len(scores)} scores are {scores[0]}: nothing can be put in order")
     return Pairs(list(left), list(right), np.array(scores))
 
 
@@ -81,16 +78,3 @@ def _read_row(row: list[str], name: str, line: int) -> tuple[str, str, float]:
     if not 0 <= score <= _HIGHEST:
         raise DataError(name, f"the score is {score}, not 0 to 5", line=line)
     return row[0], row[1], score
-
-
-def _check_hash(data: Path, name: str) -> None:
-    sums = data / SUMS
-    if not sums.is_file():
-        raise DataError(str(sums), "there is no such file: the data's hashes are compared with it")
-    lines = (line.partition(" ") for line in sums.read_text("utf-8").splitlines())
-    known = {path.strip().removeprefix("*").removeprefix("./"): digest for digest, _, path in lines}
-    if name not in known:
-        raise DataError(SUMS, f"it has no hash of {name}")
-    found = file_sha256(data / name)
-    if found != known[name]:
-        raise DataError(name, f"its sha256 is {found}, {SUMS} says {known[name]}")

@@ -23,7 +23,7 @@ class EmbedderEngine:
 
     def encode(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Embeds token ids int64 [batch, sequence] and returns float32 [batch, dimension]."""
-        return self._model._loaded().session.run(ids, mask)  # noqa: SLF001 - measured from within
+        return self._model._lifetime.get().session.run(ids, mask)  # noqa: SLF001 - measured from within
 
 
 load = EmbedderEngine

@@ -15,9 +15,8 @@ from e5_onnx.bulk.plan import Plan, Shard
 from e5_onnx.bulk.progress import BulkProgress
 from e5_onnx.bulk.settings import output_schema, settings_of
 from e5_onnx.bulk.survey import Survey, identify, look_through
-from e5_onnx.bulk.work import Tell, Work, do_shards
+from e5_onnx.bulk.work import Tell, Work, do_shards, open_model
 from e5_onnx.bulk_job import Job
-from e5_onnx.embedder import Embedder
 from e5_onnx.folder import open_folder
 from e5_onnx.text_files import InputFile, find_files
 from e5_onnx.threads import choose_threads
@@ -94,11 +93,10 @@ def run_bulk(job: Job, *, engine: Engine | None = None, progress: BulkProgress |
 def embed_here(work: Work, shards: Iterable[Shard], tell: Tell) -> Iterator[Receipt]:
     """The engine that is this process: a thread for each CPU, all calling one session of one thread.
 
-    That was measured to be the fastest: 4 to 30% before one session of as many threads.
+    That is the Embedder's mode `throughput`, only that each thread tokenises too.
     """
-    job = work.job
-    workers = choose_threads(job.threads).count
-    with Embedder(job.model, threads=1, tokenizer=job.tokenizer) as model:
+    workers = choose_threads(work.job.threads).count
+    with open_model(work.job) as model:
         yield from do_shards(work, model, shards, workers=workers, tell=tell)
 
 

@@ -22,6 +22,7 @@ from e5_onnx.bulk.plan import Shard
 from e5_onnx.bulk.survey import Survey
 from e5_onnx.bulk_job import EMBEDDING, Job
 from e5_onnx.embedder import Embedder
+from e5_onnx.engine import CALLERS_BUDGET
 from e5_onnx.recipes import Role
 
 # Some thousand rows make a row group.
@@ -49,6 +50,15 @@ class Work:
     layout: Layout
 
 
+def open_model(job: Job) -> Embedder:
+    """Opens a run's model for `do_shards`: one thread to a batch, and batches that stay in its cache.
+
+    Raises:
+        E5Error: A leaf of it.
+    """
+    return Embedder(job.model, threads=1, token_budget=CALLERS_BUDGET, tokenizer=job.tokenizer)
+
+
 def do_shards(
     work: Work, model: Embedder, shards: Iterable[Shard], *, workers: int, tell: Tell = lambda _: None
 ) -> Iterator[Receipt]:
@@ -56,7 +66,7 @@ def do_shards(
 
     Args:
         work: The run they belong to.
-        model: Open, with one thread.
+        model: Opened with `open_model`.
         shards: In order of their rows.
         workers: How many chunks are worked on at once.
         tell: Called with every chunk that is done.

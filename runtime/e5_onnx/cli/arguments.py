@@ -42,7 +42,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def open_model(parsed: argparse.Namespace) -> Embedder:
-    """Opens the model as the arguments say."""
+    """Opens the model as the arguments say, for many texts."""
     return Embedder(
-        parsed.model, threads=parsed.threads, overflow=parsed.overflow, tokenizer=parsed.tokenizer
+        parsed.model,
+        threads=parsed.threads,
+        overflow=parsed.overflow,
+        tokenizer=parsed.tokenizer,
+        mode="throughput",
     )

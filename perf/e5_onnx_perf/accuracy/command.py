@@ -1,0 +1,154 @@
+"""`e5-perf accuracy`: candidates against a reference, by task and by language."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, cast
+
+from e5_onnx.errors import OptionError
+from e5_onnx_export.accuracy_card import RESULTS_NAME, accuracy_table, fidelity_lines
+from e5_onnx_export.progress import TerminalProgress
+from e5_onnx_perf.accuracy.comparison import RESAMPLES, Draws, compare
+from e5_onnx_perf.accuracy.data_folder import open_data
+from e5_onnx_perf.accuracy.instructions import CONVENTIONS, TASKS, TaskName
+from e5_onnx_perf.accuracy.observations import ObservationStore
+from e5_onnx_perf.accuracy.open_models import open_models
+from e5_onnx_perf.accuracy.page import require_page_tools, write_page
+from e5_onnx_perf.accuracy.plan import FEWEST, AccuracyRequest, plan_units
+from e5_onnx_perf.accuracy.results import results, write_json
+from e5_onnx_perf.accuracy.run import observe_all
+from e5_onnx_perf.accuracy.scores import require_scipy
+from e5_onnx_perf.accuracy.squad import name_retrieval_file
+from e5_onnx_perf.accuracy.verdict import parse_margin
+from e5_onnx_perf.cache_folder import cache_folder
+
+PAGE_NAME: Final = "accuracy.html"
+TABLE_NAME: Final = "accuracy.md"
+
+TEXT: Final = """\
+Compares model folders with full precision, by task and by language, with 95% intervals and a plain verdict.
+
+REFERENCE and CANDIDATE are model folders, or torch:PATH_OR_ID (transformers, fp32) or st:PATH_OR_ID
+(sentence-transformers). Writes accuracy.json, accuracy.html and accuracy.md to --out. Without --data it
+downloads the public test sets that the tasks need. What was embedded once is kept: a second run, one more
+candidate or a run that was interrupted costs only what is new."""
+
+EXAMPLE: Final = """\
+  e5-perf accuracy e5-small-fp32 e5-small --out accuracy --data data
+  e5-perf accuracy torch:intfloat/multilingual-e5-large-instruct e5-large-int8 --out accuracy --tasks sts
+  e5-perf accuracy e5-fp32 e5-int8 --out accuracy --tasks retrieval --retrieval questions.de.json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("reference", metavar="REFERENCE")
+    parser.add_argument("candidates", metavar="CANDIDATE", nargs="+")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results are written")
+    parser.add_argument("--tasks", help=f"of {','.join(TASKS)}; default: all that have data")
+    parser.add_argument("--languages", metavar="CODES", help="of two or three letters; default: all")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="a folder that holds stsb/ and tatoeba/")
+    parser.add_argument(
+        "--retrieval",
+        action="append",
+        default=[],
+        metavar="[LANG=]FILE",
+        help="SQuAD-format JSON; LANG else from the name, as in questions.de.json; may be given again",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="items of each task and language, the first")
+    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: %(default)s)")
+    parser.add_argument(
+        "--margin",
+        default="0.5,1.0",
+        metavar="AVERAGE[,LANGUAGE]",
+        help="points that may be lost on average and in any language (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--convention",
+        choices=CONVENTIONS,
+        default="official",
+        help="what is written around texts: the authors' recommendation, or what published figures were made "
+        "with (default: %(default)s)",
+    )
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="default: %(default)s")
+    parser.add_argument("--threads", type=int, help="of each model; default: all CPUs it may use")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where data and vectors are kept")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the command."""
+    request, margin, draws = _request(parsed), parse_margin(parsed.margin), _draws(parsed)
+    require_scipy()
+    require_page_tools()
+    models = open_models([parsed.reference, *parsed.candidates], threads=parsed.threads)
+    parsed.out.mkdir(parents=True, exist_ok=True)
+    cache: Path = parsed.cache or cache_folder()
+    units = plan_units(request, open_data(parsed.data, cache / "data"), models[0].recipe)
+    store, progress = ObservationStore(cache / "observations"), TerminalProgress()
+    observations = [observe_all(model, units, store, progress=progress) for model in models]
+    progress.step(f"drawing {draws.resamples:,} resamples")
+    compared = compare(units, observations, margin=margin, draws=draws)
+    values = results(
+        models, compared, units, request=request, margin=margin, draws=draws, command=_command(parsed)
+    )
+    sys.stdout.write(write_results(values, parsed.out))
+    return 0
+
+
+def write_results(values: dict[str, Any], out: Path) -> str:
+    """Writes accuracy.json, accuracy.html and accuracy.md, and returns the last one's text."""
+    candidates = values["candidates"]
+    parts = (accuracy_table(candidates), fidelity_lines(candidates), f"`{values['command']}`\n")
+    table = "\n".join(part for part in parts if part)
+    write_json(values, out / RESULTS_NAME)
+    (out / TABLE_NAME).write_text(table, "utf-8")
+    write_page(values, out / PAGE_NAME)
+    return table
+
+
+def _request(parsed: argparse.Namespace) -> AccuracyRequest:
+    if parsed.limit is not None and parsed.limit < FEWEST:
+        raise OptionError("--limit", parsed.limit, f"at least {FEWEST}")
+    retrieval = [name_retrieval_file(given) for given in parsed.retrieval]
+    default = [task for task in TASKS if task != "retrieval" or retrieval]
+    tasks = default if parsed.tasks is None else _listed("--tasks", parsed.tasks, TASKS)
+    if retrieval and "retrieval" not in tasks:
+        raise OptionError("--tasks", parsed.tasks, "with retrieval among them, since there is --retrieval")
+    languages = None if parsed.languages is None else parsed.languages.split(",")
+    return AccuracyRequest(
+        cast(Sequence[TaskName], tasks), languages, retrieval, parsed.convention, parsed.limit
+    )
+
+
+def _listed(flag: str, given: str, known: Sequence[str]) -> list[str]:
+    names = given.split(",")
+    if set(names) - set(known):
+        raise OptionError(flag, given, f"one or more of {','.join(known)}")
+    return list(dict.fromkeys(names))
+
+
+def _draws(parsed: argparse.Namespace) -> Draws:
+    for flag, value, least in (("--resamples", parsed.resamples, 100), ("--seed", parsed.seed, 0)):
+        if value < least:
+            raise OptionError(flag, value, f"at least {least}")
+    return Draws(parsed.resamples, parsed.seed)
+
+
+def _command(parsed: argparse.Namespace) -> str:
+    """What repeats it: the arguments that decide the figures, with folders by their names."""
+    named = [_name(spec) for spec in (parsed.reference, *parsed.candidates)]
+    words = ["e5-perf", "accuracy", *named, "--out", parsed.out.name]
+    for flag in ("tasks", "languages", "limit"):
+        if getattr(parsed, flag) is not None:
+            words += [f"--{flag}", str(getattr(parsed, flag))]
+    for given in map(name_retrieval_file, parsed.retrieval):
+        words += ["--retrieval", f"{given.language}={given.path.name}"]
+    words += ["--convention", parsed.convention, "--margin", parsed.margin, "--seed", str(parsed.seed)]
+    return shlex.join([*words, *(["--data", "DIR"] if parsed.data else [])])
+
+
+def _name(spec: str) -> str:
+    return Path(spec).name if Path(spec).is_dir() else spec

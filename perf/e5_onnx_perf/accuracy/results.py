@@ -1,0 +1,92 @@
+"""accuracy.json: what was found, with what it was found by."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from e5_onnx.cpu import cpu_facts
+from e5_onnx_perf.accuracy.comparison import Draws
+from e5_onnx_perf.accuracy.measured_model import MeasuredModel
+from e5_onnx_perf.accuracy.plan import AccuracyRequest
+from e5_onnx_perf.accuracy.units import Unit
+from e5_onnx_perf.accuracy.verdict import Margin
+
+_TOOLS: Final = ("e5-onnx", "onnxruntime", "tokenizers", "numpy", "scipy", "torch", "transformers")
+_KEPT: Final = ("size_bytes", "precision", "dimension", "fingerprint")
+
+
+def results(  # noqa: PLR0913 - each is a part of the file
+    models: Sequence[MeasuredModel],
+    compared: Sequence[Mapping[str, Any]],
+    units: Sequence[Unit],
+    /,
+    *,
+    request: AccuracyRequest,
+    margin: Margin,
+    draws: Draws,
+    command: str,
+) -> dict[str, Any]:
+    """The values of accuracy.json (docs/accuracy.md); scores are on a scale of 0 to 100.
+
+    Args:
+        models: The reference, then the candidates.
+        compared: What `compare` found of each candidate.
+        units: What was observed.
+        request: What was asked for.
+        margin: How much may be lost.
+        draws: How the bootstrap drew.
+        command: That repeats it.
+    """
+    cpu = cpu_facts()
+    return {
+        "reference": _model(models[0]),
+        "candidates": [{**_model(model), **found} for model, found in zip(models[1:], compared, strict=True)],
+        "margin": asdict(margin),
+        "convention": request.convention,
+        "limit": request.limit,
+        "seed": draws.seed,
+        "resamples": draws.resamples,
+        "instructions": _instructions(units, models[0]),
+        "data": [{"task": unit.task, "language": unit.language, "sha256": unit.digest()} for unit in units],
+        "machine": {"cpu": cpu.model, "features": list(cpu.features), "system": platform.system()},
+        "versions": {"python": platform.python_version(), **_versions()},
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": command,
+    }
+
+
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Writes a JSON file, all of it or nothing."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    part.replace(path)
+
+
+def _model(model: MeasuredModel) -> dict[str, Any]:
+    return {"name": model.name, **{name: getattr(model, name) for name in _KEPT}}
+
+
+def _instructions(units: Sequence[Unit], model: MeasuredModel) -> dict[str, list[str]]:
+    """What stands around the texts of each task, both sides."""
+    found: dict[str, list[str]] = {}
+    for unit in units:
+        templates = (model.recipe.template(side.role, side.task) for _, side in unit.texts())
+        found[unit.task] = [f"{template.before}{{text}}{template.after}" for template in templates]
+    return found
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for tool in _TOOLS:
+        try:
+            found[tool] = version(tool)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,84 @@
+"""Other engines on the same checkpoint, each as its users would best run it on a CPU.
+
+A module imports its engine's libraries at its top and offers `prepare`, which converts the checkpoint once,
+and `load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+PeerName = Literal["torch", "sentence-transformers", "optimum-int8", "fastembed", "ctranslate2", "openvino"]
+
+_MODULES: Final[dict[PeerName, str]] = {
+    "torch": "torch_fp32",
+    "sentence-transformers": "sentence_transformers_int8",
+    "optimum-int8": "optimum_int8",
+    "fastembed": "fastembed_fp32",
+    "ctranslate2": "ctranslate2_int8",
+    "openvino": "openvino_int8",
+}
+NOT_YET: Final = {"llama.cpp": "a checkpoint cannot be converted to GGUF here yet"}
+"""Engines that are asked for and cannot be measured, with the reason."""
+
+BATCH: Final = 32
+"""Texts in a batch, for engines that leave this to their user."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSource:
+    """What a peer runs.
+
+    Attributes:
+        checkpoint: A Hugging Face folder.
+        scratch: Where conversions are kept, so that a second load costs none.
+    """
+
+    checkpoint: Path
+    scratch: Path
+
+
+class Peer(Protocol):
+    """A loaded engine."""
+
+    @property
+    def setting(self) -> str:
+        """How it is run, in a line."""
+
+    @property
+    def precision(self) -> str:
+        """What its weights are stored in."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """Of the files that it reads."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeds texts as they are, cut to what the model takes: float32 [n, dimension], of length 1."""
+
+
+class PeerModule(Protocol):
+    """What each module offers."""
+
+    def prepare(self, source: PeerSource) -> Path:
+        """Converts the checkpoint if that is not done yet, and returns what will be loaded."""
+
+    def load(self, source: PeerSource, threads: int) -> Peer:
+        """Loads what was prepared."""
+
+
+def import_peer(name: PeerName) -> PeerModule:
+    """Imports an engine's libraries.
+
+    Raises:
+        MissingExtraError: If they are not installed.
+    """
+    module: PeerModule = import_module(f"{__name__}.{_MODULES[name]}")
+    return module

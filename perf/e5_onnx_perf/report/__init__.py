@@ -1,0 +1,1 @@
+"""Pages that show measurements: one file each, no network, light and dark."""

@@ -1,0 +1,174 @@
+"""`e5-perf speed`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, cast, get_args
+
+from e5_onnx.errors import E5Error, OptionError
+from e5_onnx.folder import open_folder
+from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.threads import choose_threads
+from e5_onnx_export.progress import TerminalProgress
+from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.cache_folder import cache_folder
+from e5_onnx_perf.peers import NOT_YET, PeerName, PeerSource, import_peer
+from e5_onnx_perf.report.page import environment
+from e5_onnx_perf.report.svg import require_matplotlib
+from e5_onnx_perf.speed.cold_start import measure_cold_start
+from e5_onnx_perf.speed.engine import EngineSpec, OwnName
+from e5_onnx_perf.speed.measure import Comparison, measure
+from e5_onnx_perf.speed.page import write_page
+from e5_onnx_perf.speed.results import results
+from e5_onnx_perf.speed.scaling import measure_scaling
+from e5_onnx_perf.speed.table import table
+from e5_onnx_perf.speed.texts import TextMaker, text_maker
+from e5_onnx_perf.speed.workloads import QUICK, choose_workloads
+
+RESULTS_NAME, PAGE_NAME, TABLE_NAME = "speed.json", "speed.html", "speed.md"
+
+TEXT: Final = """\
+Compares engines on the same checkpoint, the same texts and the same threads, in one interleaved run.
+
+Each engine has a process of its own, in its best supported setting for this CPU; round by round every
+workload goes round all engines, and medians are reported. Its vectors are compared with full precision: speed
+without agreement does not count. A peer that is not installed is reported as absent, with the reason. Compare
+ratios of one run, on a machine that does nothing else."""
+
+EXAMPLE: Final = """\
+  e5-perf speed e5-small e5-small-fp32 --out speed --quick
+  e5-perf speed large-int8 large-fp32 --checkpoint seeded-large --peers torch,ctranslate2 --out speed"""
+
+_ROUNDS, _QUICK_ROUNDS, _STARTS = 5, 3, 3
+# The first folder is looked at more closely than those beside it.
+_OWN: Final[tuple[OwnName, ...]] = get_args(OwnName)
+_EVERY_PEER: Final = (*get_args(PeerName), *NOT_YET)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("folders", metavar="FOLDER", nargs="+", type=Path, help="model folders")
+    parser.add_argument("--peers", default="", help=f"of {','.join(_EVERY_PEER)}; default: none")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="DIR", help="the Hugging Face folder that peers run"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results are written")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="a folder that holds tatoeba/; else seeded words"
+    )
+    parser.add_argument("--threads", type=int, help="of each engine; default: all CPUs it may use")
+    parser.add_argument("--rounds", type=int, help=f"default: {_ROUNDS}, with --quick {_QUICK_ROUNDS}")
+    parser.add_argument("--workloads", metavar="NAMES", help="such as query,8x256,ragged; default: all")
+    parser.add_argument("--quick", action="store_true", help=f"only {','.join(QUICK)}, no scaling")
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where peers' converted models are kept")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the command."""
+    rounds = _rounds(parsed)
+    workloads = choose_workloads(_names(parsed))
+    peers = _peers(parsed)
+    environment()
+    require_matplotlib()
+    for folder in parsed.folders:
+        open_folder(folder)
+    parsed.out.mkdir(parents=True, exist_ok=True)
+    progress, threads = TerminalProgress(), choose_threads(parsed.threads).count
+    maker = text_maker(parsed.folders[0] / TOKENIZER_NAME, parsed.data)
+    scratch = str(parsed.scratch or cache_folder() / "peers")
+    own = [
+        EngineSpec(engine, str(folder), threads, scratch)
+        for number, folder in enumerate(parsed.folders)
+        for engine in _OWN[: 1 if number else None]
+    ]
+    theirs, absent = _prepared(peers, parsed.checkpoint, scratch, threads=threads)
+    found = measure([*own, *theirs], workloads, maker, rounds=rounds, progress=progress)
+    found = Comparison(found.engines, absent | found.absent, found.others)
+    values = results(found, workloads, threads=threads, rounds=rounds, command=_command(parsed))
+    values["cold_start"] = [
+        _cold_start(spec, progress) for spec in (own[0], *theirs) if spec.name not in found.absent
+    ]
+    values["scaling"] = [] if parsed.quick else _scaling(own[0], maker, rounds=rounds)
+    sys.stdout.write(write_results(values, parsed.out))
+    return 0
+
+
+def write_results(values: dict[str, Any], out: Path) -> str:
+    """Writes speed.json, speed.html and speed.md, and returns the last one's text."""
+    written = table(values)
+    write_json(values, out / RESULTS_NAME)
+    (out / TABLE_NAME).write_text(written, "utf-8")
+    write_page(values, out / PAGE_NAME)
+    return written
+
+
+def _prepared(
+    names: Sequence[str], checkpoint: Path | None, scratch: str, *, threads: int
+) -> tuple[list[EngineSpec], dict[str, str]]:
+    """Converts the checkpoint for each peer, which is not timed; what cannot be is absent."""
+    specs: list[EngineSpec] = []
+    absent = {name: reason for name, reason in NOT_YET.items() if name in names}
+    for name in names:
+        if name in NOT_YET or checkpoint is None:
+            continue
+        peer = cast(PeerName, name)
+        try:
+            import_peer(peer).prepare(PeerSource(checkpoint, Path(scratch)))
+        except (E5Error, OSError, ImportError, RuntimeError, ValueError) as error:
+            absent[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
+        else:
+            specs.append(EngineSpec(peer, str(checkpoint), threads, scratch))
+    return specs, absent
+
+
+def _cold_start(spec: EngineSpec, progress: TerminalProgress) -> dict[str, Any]:
+    progress.step(f"starting {spec.name} again and again")
+    root = import_peer(spec.peer).prepare(spec.source) if spec.is_peer else Path(spec.path)
+    files = [file for file in root.rglob("*") if file.is_file()]
+    return {"engine": spec.name, **measure_cold_start(spec, files=files, rounds=_STARTS)}
+
+
+def _scaling(spec: EngineSpec, maker: TextMaker, *, rounds: int) -> list[dict[str, Any]]:
+    (workload,) = choose_workloads(["ragged"])
+    requests = workload.make(maker, 0)
+    tokens = sum(sum(maker.count(texts)) for texts in requests)
+    return measure_scaling(spec, requests, tokens=tokens, rounds=rounds)
+
+
+def _rounds(parsed: argparse.Namespace) -> int:
+    rounds = parsed.rounds or (_QUICK_ROUNDS if parsed.quick else _ROUNDS)
+    if parsed.rounds is not None and parsed.rounds < 1:
+        raise OptionError("--rounds", parsed.rounds, "at least 1")
+    return int(rounds)
+
+
+def _names(parsed: argparse.Namespace) -> Sequence[str] | None:
+    if parsed.workloads is not None:
+        return list(parsed.workloads.split(","))
+    return QUICK if parsed.quick else None
+
+
+def _peers(parsed: argparse.Namespace) -> list[str]:
+    names = [name for name in parsed.peers.split(",") if name]
+    if unknown := [name for name in names if name not in _EVERY_PEER]:
+        raise OptionError("--peers", ",".join(unknown), f"of {','.join(_EVERY_PEER)}")
+    if names and parsed.checkpoint is None:
+        raise OptionError("--checkpoint", None, "given with --peers: the Hugging Face folder that they run")
+    if parsed.checkpoint is not None and not (parsed.checkpoint / "config.json").is_file():
+        raise OptionError("--checkpoint", str(parsed.checkpoint), "a Hugging Face folder, with config.json")
+    return names
+
+
+def _command(parsed: argparse.Namespace) -> str:
+    words = ["e5-perf", "speed", *(folder.name for folder in parsed.folders)]
+    for flag in ("peers", "threads", "rounds", "workloads"):
+        if getattr(parsed, flag):
+            words += [f"--{flag}", str(getattr(parsed, flag))]
+    if parsed.checkpoint:
+        words += ["--checkpoint", parsed.checkpoint.name]
+    words += ["--quick"] if parsed.quick else []
+    return shlex.join([*words, *(["--data", "DIR"] if parsed.data else []), "--out", parsed.out.name])

@@ -1,0 +1,194 @@
+"""Engines that take turns: whatever the machine does to one round, it does to every engine."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx_export.progress import Progress
+from e5_onnx_perf.errors import WorkerError
+from e5_onnx_perf.machine_load import busy_seconds, share_of_others
+from e5_onnx_perf.speed.engine import EngineSpec
+from e5_onnx_perf.speed.texts import TextMaker
+from e5_onnx_perf.speed.workloads import Workload
+from e5_onnx_perf.worker_process import WorkerProcess
+
+MODULE: Final = "e5_onnx_perf.speed.worker"
+_AGREEMENT: Final = 24  # texts whose vectors are compared
+_PEAK: Final = (256,) * 8
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Times of an engine on a workload.
+
+    Attributes:
+        seconds: Of each round, of each request.
+        cpu_seconds: Of each round, of all requests.
+        tokens: Of each round.
+    """
+
+    seconds: Sequence[Sequence[float]]
+    cpu_seconds: Sequence[float]
+    tokens: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured of an engine.
+
+    Attributes:
+        spec: The engine.
+        loaded: What it said of loading.
+        peak_mb: Largest resident memory while eight texts of 256 tokens are embedded.
+        timings: By the name of the workload.
+        vectors: float32 [texts, dimension] of the texts that all engines are compared on.
+    """
+
+    spec: EngineSpec
+    loaded: dict[str, Any]
+    peak_mb: float
+    timings: dict[str, Timing]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What is asked in a round.
+
+    Attributes:
+        requests: The texts of each request, by workload.
+        tokens: Of all of them, by workload.
+    """
+
+    requests: dict[str, list[list[str]]]
+    tokens: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was measured of all engines.
+
+    Attributes:
+        engines: In their order.
+        absent: Why an engine is not among them, by its name.
+        others: Share of the machine's CPU time that other programs took while times were taken.
+    """
+
+    engines: list[Measured]
+    absent: dict[str, str]
+    others: float
+
+
+def measure(
+    specs: Sequence[EngineSpec],
+    workloads: Sequence[Workload],
+    maker: TextMaker,
+    *,
+    rounds: int,
+    progress: Progress,
+) -> Comparison:
+    """Loads every engine, then has them take turns: round by round, workload by workload.
+
+    Args:
+        specs: The engines; one that cannot be loaded is reported as absent, with the reason.
+        workloads: What is timed.
+        maker: Makes the texts, the same for all.
+        rounds: How often each workload is run; one more is run first and not counted.
+        progress: Where rounds are counted.
+
+    Raises:
+        WorkerError: If an engine that was loaded fails.
+    """
+    absent: dict[str, str] = {}
+    with ExitStack() as stack:
+        workers = []
+        for spec in specs:
+            progress.step(f"loading {spec.name}")
+            try:
+                workers.append((spec, stack.enter_context(_start(spec))))
+            except WorkerError as error:
+                absent[spec.name] = error.reason
+        answers: list[dict[str, list[dict[str, Any]]]] = [{} for _ in workers]
+        drawn = [_draw(workloads, maker, seed) for seed in range(rounds + 1)]
+        _take_turns(workers, drawn[0], lambda _number, _name, _answer: None)
+        started, busy, ours = time.perf_counter(), busy_seconds(), -time.process_time()
+        for asked in progress.track(drawn[1:], label="rounds", total=rounds):
+            ours += _take_turns(
+                workers,
+                asked,
+                lambda number, name, answer: answers[number].setdefault(name, []).append(answer),
+            )
+        elapsed = time.perf_counter() - started
+        others = share_of_others(busy=busy_seconds() - busy, ours=ours + time.process_time(), elapsed=elapsed)
+        engines = [
+            _measured(spec, worker, own, maker=maker, rounds=drawn[1:])
+            for (spec, worker), own in zip(workers, answers, strict=True)
+        ]
+    return Comparison(engines, absent, others)
+
+
+def _start(spec: EngineSpec) -> WorkerProcess:
+    return WorkerProcess(spec.name, MODULE, json.dumps(asdict(spec)))
+
+
+def _draw(workloads: Sequence[Workload], maker: TextMaker, seed: int) -> Round:
+    requests = {workload.name: workload.make(maker, seed) for workload in workloads}
+    tokens = {name: sum(sum(maker.count(texts)) for texts in made) for name, made in requests.items()}
+    return Round(requests, tokens)
+
+
+def _take_turns(
+    workers: Sequence[tuple[EngineSpec, WorkerProcess]],
+    asked: Round,
+    keep: Callable[[int, str, dict[str, Any]], None],
+) -> float:
+    """Every workload by every engine in turn; returns the CPU seconds that these took."""
+    cpu = 0.0
+    for name, requests in asked.requests.items():
+        for number, (_, worker) in enumerate(workers):
+            answer = worker.request({"job": "time", "requests": requests})
+            cpu += answer["cpu_seconds"]
+            keep(number, name, answer)
+    return cpu
+
+
+def _measured(
+    spec: EngineSpec,
+    worker: WorkerProcess,
+    answers: dict[str, list[dict[str, Any]]],
+    *,
+    maker: TextMaker,
+    rounds: Sequence[Round],
+) -> Measured:
+    lengths = [int(length) for length in np.linspace(8, 200, _AGREEMENT)]
+    vectors = worker.request({"job": "embed", "requests": [maker.make(lengths, 0)]})["vectors"][0]
+    peak = worker.request({"job": "peak", "requests": [maker.make(_PEAK, 0)]})
+    timings = {
+        name: Timing(
+            seconds=[answer["seconds"] for answer in own],
+            cpu_seconds=[answer["cpu_seconds"] for answer in own],
+            tokens=[asked.tokens[name] for asked in rounds],
+        )
+        for name, own in answers.items()
+    }
+    return Measured(spec, worker.loaded, peak["memory"]["peak_mb"], timings, np.array(vectors, np.float32))
+
+
+def seconds_of_round(timing: Timing) -> float:
+    """The median over rounds of all requests' seconds together."""
+    return median(sum(own) for own in timing.seconds)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Half the distance between the quartiles, relative to the median."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float((high - low) / 2 / median(values))

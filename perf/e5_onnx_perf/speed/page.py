@@ -1,0 +1,85 @@
+"""speed.html: accuracy against speed against size in one picture, then each workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from e5_onnx_perf.report.page import render, write_text
+from e5_onnx_perf.report.svg import INK, SERIES, new_picture, to_svg
+
+_WIDTH: Final = 5.4
+_MB_A_POINT: Final = 4  # of a dot's area
+_OVERVIEW: Final = ("ragged", "8x256", "32x32")
+
+Values = Mapping[str, Any]
+
+
+def write_page(values: Values, path: Path) -> None:
+    """Writes the page of what speed.json holds."""
+    workloads = list(dict.fromkeys(row["workload"] for row in values["results"]))
+    main = next((name for name in _OVERVIEW if name in workloads), workloads[0])
+    shown = {
+        **values,
+        "workloads": workloads,
+        "main": main,
+        "best": _fastest(values, main),
+        "overview": _overview(values, main),
+        "pictures": [_bars(values, workload) for workload in workloads],
+        "memory_by_engine": {row["engine"]: row for row in values["memory"]},
+        "starts": {row["engine"]: row for row in values["cold_start"]},
+    }
+    write_text(render("speed.html", shown), path)
+
+
+def _fastest(values: Values, workload: str) -> Values:
+    rows = [row for row in values["results"] if row["workload"] == workload]
+    return max(rows, key=lambda row: float(row["tokens_per_s"]))
+
+
+def _overview(values: Values, workload: str) -> str:
+    """Throughput against the error of the vectors; a dot is as large as the files."""
+    rows = {row["engine"]: row for row in values["results"] if row["workload"] == workload}
+    sizes = {row["engine"]: row["disk_mb"] for row in values["memory"]}
+    figure, axes = new_picture(_WIDTH, 3.6)
+    for number, (name, row) in enumerate(rows.items()):
+        error = max(1e-7, 1 - row["cosine_to_fp32"])
+        area = max(12, sizes[name] / _MB_A_POINT)
+        axes.scatter([error], [row["tokens_per_s"]], s=area, alpha=0.75, color=SERIES[number % len(SERIES)])
+        axes.annotate(
+            name,
+            (error, row["tokens_per_s"]),
+            xytext=(6, 4),
+            textcoords="offset points",
+            fontsize=7,
+            color=INK,
+        )
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.margins(0.2, 0.15)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("1 − lowest cosine with fp32: better to the right")
+    axes.set_ylabel(f"tokens/s, {workload}")
+    return to_svg(figure, label=f"Throughput against agreement on {workload}, dots as large as the files")
+
+
+def _bars(values: Values, workload: str) -> dict[str, str]:
+    rows: Sequence[Values] = [row for row in values["results"] if row["workload"] == workload]
+    singly = rows[0]["p50_ms"] is not None
+    figure, axes = new_picture(_WIDTH, 0.7 + 0.24 * len(rows))
+    amounts = [row["p50_ms"] if singly else row["tokens_per_s"] for row in rows]
+    axes.barh(range(len(rows)), amounts, height=0.62, color=SERIES[0])
+    for place, (amount, row) in enumerate(zip(amounts, rows, strict=True)):
+        ratio = "" if row["ratio_to_torch"] is None else f"  {row['ratio_to_torch']:.2f}x torch"
+        axes.annotate(
+            f"{amount:,.1f}{ratio}" if singly else f"{amount:,.0f}{ratio}",
+            (amount, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7, color=INK,
+        )  # fmt: skip
+    axes.set_yticks(range(len(rows)), [row["engine"] for row in rows])
+    axes.invert_yaxis()
+    axes.margins(x=0.3)
+    axes.grid(visible=False, axis="y")
+    unit = "ms, median of single requests: less is better" if singly else "tokens/s: more is better"
+    axes.set_xlabel(unit)
+    return {"workload": workload, "svg": to_svg(figure, label=f"{workload}: {unit} by engine"), "unit": unit}

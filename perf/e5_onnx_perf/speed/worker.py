@@ -1,0 +1,71 @@
+"""One engine in a process of its own; asked over stdin, answers over stdout, a JSON object a line.
+
+`python -m e5_onnx_perf.speed.worker SPEC`, where SPEC is an EngineSpec in JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, Final, TextIO
+
+from e5_onnx_perf.process_memory import memory, reset_peak
+from e5_onnx_perf.speed.engine import EngineSpec, SpeedEngine, load_engine
+
+Values = dict[str, Any]
+Requests = Sequence[Sequence[str]]
+
+
+def main() -> None:
+    """Loads the engine, says what that took, then does what it is asked until stdin ends."""
+    # What libraries print must not mix with answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    sys.stdout = sys.stderr
+    started = time.perf_counter()
+    engine = load_engine(EngineSpec(**json.loads(sys.argv[1])))
+    load_s = time.perf_counter() - started
+    facts = {"setting": engine.setting, "precision": engine.precision, "disk_mb": engine.disk_bytes / 1e6}
+    _answer(answers, {**facts, "load_s": load_s, "memory": asdict(memory())})
+    for line in sys.stdin:
+        asked = json.loads(line)
+        _answer(answers, _JOBS[asked["job"]](engine, asked["requests"]))
+
+
+def _answer(answers: TextIO, values: Values) -> None:
+    answers.write(json.dumps(values) + "\n")
+    answers.flush()
+
+
+def _time(engine: SpeedEngine, requests: Requests) -> Values:
+    """Seconds of each request, one after another."""
+    ready = [engine.ready(texts) for texts in requests]
+    seconds, cpu = [], time.process_time()
+    for run in ready:
+        started = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - started)
+    return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu}
+
+
+def _embed(engine: SpeedEngine, requests: Requests) -> Values:
+    return {"vectors": [engine.ready(texts)().tolist() for texts in requests]}
+
+
+def _peak(engine: SpeedEngine, requests: Requests) -> Values:
+    reset_peak()
+    _time(engine, requests)
+    return {"memory": asdict(memory())}
+
+
+_JOBS: Final[dict[str, Callable[[SpeedEngine, Requests], Values]]] = {
+    "time": _time,
+    "embed": _embed,
+    "peak": _peak,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""`e5-perf speed`: workloads, measuring processes, and what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import browser_page, needs_browser
+from tokenizers import Tokenizer
+
+from e5_onnx.errors import OptionError
+from e5_onnx_perf.cli import main
+from e5_onnx_perf.errors import WorkerError
+from e5_onnx_perf.speed.cold_start import measure_cold_start
+from e5_onnx_perf.speed.command import write_results
+from e5_onnx_perf.speed.engine import EngineSpec, load_engine
+from e5_onnx_perf.speed.measure import Comparison, Measured, Timing
+from e5_onnx_perf.speed.results import results
+from e5_onnx_perf.speed.scaling import measure_scaling
+from e5_onnx_perf.speed.texts import TextMaker, text_maker
+from e5_onnx_perf.speed.workloads import QUICK, WORKLOADS, Workload, choose_workloads
+
+SENTENCES = ("the moon is red and the river is wide", "a city by the sea", "bread and tea")
+
+
+def spec(folder: Path, engine: str = "embedder") -> EngineSpec:
+    return EngineSpec(engine, str(folder), 1, "scratch")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def maker(exported) -> TextMaker:
+    return TextMaker(Tokenizer.from_file(str(exported.folder / "tokenizer.json")), SENTENCES)
+
+
+def test_texts_have_the_lengths_asked_for(maker: TextMaker) -> None:
+    lengths = [6, 16, 64, 128, 200]
+    texts = maker.make(lengths, 3)
+    assert maker.count(texts) == pytest.approx(lengths, abs=2)
+    assert texts == maker.make(lengths, 3)
+    assert len({tuple(maker.make(lengths, seed)) for seed in range(20)}) == len(SENTENCES)
+
+
+def test_seeded_words_where_there_is_no_data(exported) -> None:
+    maker = text_maker(exported.folder / "tokenizer.json", None)
+    assert len(set(maker.sentences)) > 100
+    assert maker.count(maker.make([40], 0)) == pytest.approx([40], abs=2)
+
+
+def test_workloads() -> None:
+    names = [workload.name for workload in WORKLOADS]
+    assert len(names) == len(set(names))
+    assert {f"{batch}x{length}" for batch in (1, 8, 32) for length in (16, 64, 128, 256, 512)} <= set(names)
+    assert set(QUICK) <= set(names)
+    (ragged,) = choose_workloads(["ragged"])
+    (lengths,) = ragged.requests
+    assert 6 <= min(lengths) < 20
+    assert 150 < max(lengths) <= 512
+    (stream,) = choose_workloads(["stream"])
+    assert stream.timed_singly
+    assert sum(len(request) == 1 for request in stream.requests) > len(stream.requests) / 2
+    assert len(choose_workloads(None)) == len(WORKLOADS)
+    with pytest.raises(OptionError, match=r"--workloads is '9x9,slow'; it must be of query, 1x16"):
+        choose_workloads(["query", "9x9", "slow"])
+
+
+@pytest.mark.parametrize("engine", ["embedder", "callers", "graph"])
+def test_our_own_engines_give_the_same_vectors(engine: str, exported, maker: TextMaker) -> None:
+    texts = maker.make([8, 100, 30, 6, 256], 0)
+    loaded = load_engine(spec(exported.folder, engine))
+    truth = load_engine(spec(exported.folder)).ready(texts)()
+    assert np.abs(loaded.ready(texts)() - truth).max() <= 2e-6
+    assert loaded.precision == "fp32"
+    assert loaded.disk_bytes > 0
+    assert ("throughput" in loaded.setting) == (engine == "callers")
+
+
+def test_an_engine_that_cannot_be_loaded(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match=r"absent: .*no model folder at"):
+        measure_cold_start(spec(tmp_path / "absent"), files=[], rounds=1)
+
+
+def test_cold_starts_and_scaling(exported, maker: TextMaker) -> None:
+    files = [file for file in exported.folder.iterdir() if file.is_file()]
+    found = measure_cold_start(spec(exported.folder), files=files, rounds=1)
+    assert found.keys() == {"warm_s", "cold_s"}
+    assert all(0.05 < seconds < 60 for seconds in found.values())
+    rows = measure_scaling(spec(exported.folder), [maker.make([16, 16], 0)], tokens=32, rounds=1)
+    assert {(row["way"], row["cpus"]) for row in rows} >= {("threads", 1), ("callers", 1), ("processes", 1)}
+    assert all(row["tokens_per_s"] > 0 for row in rows)
+
+
+def test_the_command(exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "speed", exported.int8, exported.folder, "--workloads", "query,1x16,8x16", "--rounds", "1", "--quick",
+        "--peers", "llama.cpp", "--checkpoint", exported.checkpoint, "--threads", "1",
+        "--out", tmp_path / "out",
+    ]  # fmt: skip
+    assert main([str(word) for word in words]) == 0
+    values = json.loads((tmp_path / "out" / "speed.json").read_text("utf-8"))
+    names = ["folder-int8", "folder-int8 (throughput)", "folder-int8 (graph alone)", "folder"]
+    assert [row["engine"] for row in values["memory"]] == names
+    keys = {"engine", "precision", "workload", "tokens_per_s", "texts_per_s", "p50_ms", "p95_ms", "p99_ms",
+            "cosine_to_fp32", "ratio_to_torch"}  # fmt: skip
+    assert all(row.keys() >= keys for row in values["results"])
+    held = {"engine", "load_s", "resident_mb", "peak_mb", "disk_mb"}
+    assert all(row.keys() >= held for row in values["memory"])
+    assert len(values["results"]) == 3 * 4
+    by = {(row["engine"], row["workload"]): row for row in values["results"]}
+    assert by["folder", "query"]["p50_ms"] <= by["folder", "query"]["p99_ms"]
+    assert by["folder", "1x16"]["p50_ms"] is None
+    assert by["folder", "1x16"]["cosine_to_fp32"] == pytest.approx(1)
+    assert 0.9 < by["folder-int8", "1x16"]["cosine_to_fp32"] < 1
+    assert values["absent"] == [
+        {"engine": "llama.cpp", "reason": "a checkpoint cannot be converted to GGUF here yet"}
+    ]
+    assert values["machine"]["threads"] == 1
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "out" / "speed.md").read_text("utf-8")
+    assert "- llama.cpp is absent: " in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--peers", "hare"], "--peers is 'hare'; it must be of torch,"),
+        (["--peers", "torch"], "--checkpoint is None; it must be given with --peers"),
+        (["--checkpoint", "."], "--checkpoint is '.'; it must be a Hugging Face folder, with config.json"),
+        (["--rounds", "-1"], "--rounds is -1; it must be at least 1"),
+        (["--workloads", "x"], "--workloads is 'x'; it must be of query"),
+    ],
+)
+def test_wrong_options(
+    words: list[str], message: str, tiny_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(["speed", str(tiny_folder), "--out", "out", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def measured(name: str, seconds: list[float], *, precision: str = "int8", cosine: float = 1.0) -> Measured:
+    vectors = np.array([[cosine, (1 - cosine**2) ** 0.5]] * 2, np.float32)
+    timing = Timing([[own] for own in seconds], [own * 2 for own in seconds], [100] * len(seconds))
+    held = {"resident_mb": 300.0, "anonymous_mb": 200.0, "peak_mb": 310.0}
+    loaded = {"precision": precision, "setting": "2 threads", "disk_mb": 159.0, "load_s": 0.4, "memory": held}
+    engine: Any = "torch" if name == "torch" else "embedder"
+    return Measured(EngineSpec(engine, name, 2, "x"), loaded, 500.0, {"8x16": timing}, vectors)
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    engines = [
+        measured("int8", [1.0, 2.0, 4.0], cosine=0.99),
+        measured("torch", [3.0, 5.0, 16.0], precision="fp32"),
+    ]
+    workload = Workload("8x16", ((16,) * 8,))
+    found = results(Comparison(engines, {"openvino": "it is not installed"}, 0.1), [workload],
+                    threads=2, rounds=3, command="e5-perf speed int8")  # fmt: skip
+    return {**found, "cold_start": [], "scaling": [{"way": "threads", "cpus": 2, "tokens_per_s": 50.0}]}
+
+
+def test_ratios_are_those_of_the_rounds(values: dict[str, Any]) -> None:
+    ours, torch = values["results"]
+    assert ours["tokens_per_s"] == 50
+    assert ours["texts_per_s"] == 4
+    # Round by round 3, 2.5 and 4: the median, and not the ratio of the medians.
+    assert ours["ratio_to_torch"] == 3
+    assert torch["ratio_to_torch"] == 1
+    assert ours["cosine_to_fp32"] == pytest.approx(0.99)
+    assert ours["cpu_s_per_1000_texts"] == 500
+
+
+def test_what_is_written(values: dict[str, Any], tmp_path: Path) -> None:
+    table = write_results(values, tmp_path)
+    assert "| int8 | 0.9900 | 50 ±" in table
+    assert "(3.00x)" in table
+    assert "- openvino is absent: it is not installed" in table
+    page = (tmp_path / "speed.html").read_text("utf-8")
+    assert "http" not in page.replace("http://www.w3.org/", "")
+    assert "Other programs took 10% of the CPU time" in page
+    assert page.count("<svg") == 2
+
+
+@pytest.mark.browser
+@needs_browser
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (380, "dark")])
+def test_the_page_in_a_browser(values: dict[str, Any], width: int, scheme: str, tmp_path: Path) -> None:
+    write_results(values, tmp_path)
+    with browser_page(width=width, scheme=scheme) as opened:
+        opened.goto((tmp_path / "speed.html").as_uri())
+        assert opened.evaluate("document.documentElement.scrollWidth") == width
+        opened.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert (tmp_path / "page.png").stat().st_size > 10_000
