@@ -80,11 +80,11 @@ $(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml constraints/ci.txt
 
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(say) '$(VENV): installing the tools'
-	@$(VENV)/bin/python $(install) '.[demo,dev,export,lean,perf,serve]'
+	@$(VENV)/bin/python $(install) '.[bulk,demo,dev,export,lean,perf,serve]'
 	@touch $@
 
 $(REFERENCE_VENV)/reference.stamp: $(REFERENCE_VENV)/python.stamp pyproject.toml constraints/ci.txt
 	$(say) '$(REFERENCE_VENV): installing all extras, torch among them (a GB or more)'
-	@$(REFERENCE_VENV)/bin/python $(install) '.[browser,clients,demo,dev,export,lean,mteb,peers,perf,reference,serve]' \
+	@$(REFERENCE_VENV)/bin/python $(install) '.[browser,bulk,chroma,clients,demo,dev,examples,export,haystack,langchain,lean,llama-index,mteb,peers,perf,reference,serve]' \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	@touch $@

@@ -25,8 +25,11 @@ MAY_IMPORT = {
     "e5_onnx_perf": {"e5_onnx", "e5_onnx_export"},
 }
 DISTRIBUTIONS = {
+    "haystack-ai": "haystack",
     "huggingface-hub": "huggingface_hub",
     "llama-cpp-python": "llama_cpp",
+    "langchain-core": "langchain_core",
+    "llama-index-core": "llama_index",
     "onnx-ir": "onnx_ir",
     "prometheus-client": "prometheus_client",
     "optimum-onnx": "optimum",
@@ -38,8 +41,19 @@ DISTRIBUTIONS = {
 RUNTIME_EXTRAS: dict[str, Path | None] = {
     "lean": None,
     "serve": PACKAGES["e5_onnx"] / "serve",
+    "bulk": PACKAGES["e5_onnx"] / "bulk",
+    "langchain": PACKAGES["e5_onnx"] / "integrations",
+    "llama-index": PACKAGES["e5_onnx"] / "integrations",
+    "haystack": PACKAGES["e5_onnx"] / "integrations",
+    "chroma": PACKAGES["e5_onnx"] / "integrations",
 }
 BESIDE_THE_RUNTIME = {
+    "chromadb",
+    "filelock",
+    "haystack",
+    "langchain_core",
+    "llama_index",
+    "pyarrow",
     "msgspec",
     "prometheus_client",
     "starlette",

@@ -9,11 +9,15 @@ from types import ModuleType
 
 import pytest
 
+import e5_onnx.bulk.errors
 import e5_onnx.errors
+import e5_onnx.integrations.errors
 import e5_onnx.serve.errors
 import e5_onnx_export.errors
 import e5_onnx_perf.errors
+from e5_onnx.bulk.errors import BulkError
 from e5_onnx.errors import E5Error
+from e5_onnx.integrations.errors import IntegrationError
 from e5_onnx.serve.errors import RequestError
 from e5_onnx_export.errors import ExportError
 from e5_onnx_perf.errors import PerfError
@@ -68,6 +72,8 @@ def _is_ours(value: object, package: str) -> bool:
 ERRORS = {
     "runtime": (e5_onnx.errors, E5Error),
     "serve": (e5_onnx.serve.errors, RequestError),
+    "bulk": (e5_onnx.bulk.errors, BulkError),
+    "integrations": (e5_onnx.integrations.errors, IntegrationError),
     "export": (e5_onnx_export.errors, ExportError),
     "perf": (e5_onnx_perf.errors, PerfError),
 }

@@ -60,7 +60,11 @@ class ProgressLine:
         self.truncated += truncated
         if self._shown and self._clock() - self._last >= _EVERY_SECONDS:
             self._last = self._clock()
-            self._write(f"{self.rates()}{self._left(done)}")
+            self._write(self.status(done))
+
+    def status(self, done: float | None) -> str:
+        """`rates`, and the part that is done and the time left where that is known."""
+        return f"{self.rates()}{self._left(done)}"
 
     def rates(self) -> str:
         """`12 texts, 34 texts/s, 56 tokens/s`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from e5_onnx.errors import RoleError, TaskError
+from e5_onnx.errors import OptionError, RoleError, TaskError
 
 Role = Literal["query", "document", "raw"]
 RecipeName = Literal["e5-instruct", "e5-prefix", "plain", "custom"]
@@ -73,6 +73,16 @@ class Recipe:
         if role == "raw":
             return Template()
         return self._query_template(task) if role == "query" else _split(self.document_template)
+
+    def choose_role(self, role: Role | None) -> Role:
+        """The role asked for; `document` where all texts are written alike.
+
+        Raises:
+            OptionError: If none was asked for and it matters.
+        """
+        if role is None and self.has_roles:
+            raise OptionError("--role", role, f"one of {', '.join(ROLES)} for recipe {self.name!r}")
+        return role or "document"
 
     def _query_template(self, task: str | None) -> Template:
         if not self.takes_task:

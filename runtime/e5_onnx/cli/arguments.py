@@ -31,7 +31,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overflow", choices=POLICIES, default="warn", help="texts too long: %(default)s")
     parser.add_argument("--threads", type=int, help="default: by CPU affinity and cgroup quota")
     parser.add_argument("--tokenizer", choices=get_args(TokenizerChoice), default="auto")
-    parser.add_argument("--field", default="text", help="the text's key in .jsonl (default: %(default)s)")
+    parser.add_argument(
+        "--field",
+        "--text-column",
+        default="text",
+        metavar="NAME",
+        help="where the text is (default: %(default)s)",
+    )
     parser.add_argument("--no-progress", action="store_true", help="no progress line on a terminal")
 
 

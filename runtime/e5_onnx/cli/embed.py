@@ -8,45 +8,57 @@ import warnings
 from collections.abc import Iterator
 from typing import Final
 
+from e5_onnx.cli import bulk_embed
 from e5_onnx.cli.arguments import add_command, add_model_options, open_model
 from e5_onnx.cli.exit_codes import DONE
-from e5_onnx.cli.records import FORMATS, Record, Source, open_source
+from e5_onnx.cli.records import Source, open_source
 from e5_onnx.cli.vectors_out import VectorWriter, check_output, open_output
 from e5_onnx.embedder import Embedder
-from e5_onnx.errors import OptionError, RecordError, TextTooLongError, TruncationWarning
+from e5_onnx.errors import RecordError, TextTooLongError, TruncationWarning
 from e5_onnx.progress import ProgressLine
 from e5_onnx.recipes import ROLES, Role
+from e5_onnx.records import FORMATS, Record
 
-_TEXT: Final = """\
-Embeds a file of texts.
+_TEXT: Final = (
+    """\
+Embeds a file of texts, or in bulk any number of files.
 
 INPUT is .txt (line i is row i, blank lines included), .jsonl (the text under --field), or - for stdin.
 --output is .npy (float32, a row a text), .jsonl (each record with its vector under "embedding"), or - for
-JSON lines on stdout. It appears only when it is complete."""
+JSON lines on stdout. It appears only when it is complete.
+
+"""
+    + bulk_embed.TEXT
+)
 
 _EXAMPLE: Final = """\
   e5 embed my-e5 passages.txt --role document --output passages.npy
-  e5 embed my-e5 questions.jsonl --field question --role query --task 'Find the answer' --output -"""
+  e5 embed my-e5 questions.jsonl --field question --role query --task 'Find the answer' --output -
+  e5 embed my-e5 'corpus/*.parquet' --role document --id-column url --vectors float16 --output vectors"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
     parser = add_command(commands, "embed", text=_TEXT, example=_EXAMPLE)
-    parser.add_argument("input", metavar="INPUT")
+    parser.add_argument("input", metavar="INPUT", nargs="+")
     parser.add_argument("--role", choices=ROLES, help="needed where the model writes them differently")
     parser.add_argument("--task", help="the instruction of queries, where the model takes one")
     parser.add_argument("--output", required=True, metavar="OUT")
     parser.add_argument("--input-format", choices=FORMATS, default="txt", help="of stdin: %(default)s")
     add_model_options(parser)
+    bulk_embed.add_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
+    if bulk_embed.is_bulk(parsed):
+        return bulk_embed.run(parsed)
     check_output(parsed.output)
+    (name,) = parsed.input
     progress = ProgressLine(shown=False if parsed.no_progress else None)
-    with open_source(parsed.input, parsed.field, parsed.input_format) as source, open_model(parsed) as model:
-        role = choose_role(model, parsed.role)
+    with open_source(name, parsed.field, parsed.input_format) as source, open_model(parsed) as model:
+        role = model.manifest.recipe.choose_role(parsed.role)
         with open_output(parsed.output, model.dimension) as writer:
             try:
                 _embed(model, source, writer, role=role, task=parsed.task, progress=progress)
@@ -54,18 +66,6 @@ def run(parsed: argparse.Namespace) -> int:
                 progress.close()
     sys.stderr.write(f"e5: {progress.rates()}, {progress.seconds:.1f} s{_cut(progress, model)}\n")
     return DONE
-
-
-def choose_role(model: Embedder, role: Role | None) -> Role:
-    """The role asked for; `document` where the model writes all texts alike.
-
-    Raises:
-        OptionError: If none was asked for and it matters.
-    """
-    if role is None and model.manifest.recipe.has_roles:
-        recipe = model.manifest.recipe.name
-        raise OptionError("--role", role, f"one of {', '.join(ROLES)} for recipe {recipe!r}")
-    return role or "document"
 
 
 def _embed(

@@ -1,34 +1,18 @@
-"""Texts out of files: one a line, or one a JSON object."""
+"""Inputs of commands: a file of lines, or standard input."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Literal, get_args
+from typing import IO, Final
 
 from e5_onnx.errors import OptionError, RecordError
-
-InputFormat = Literal["txt", "jsonl"]
-FORMATS: Final[tuple[InputFormat, ...]] = get_args(InputFormat)
+from e5_onnx.records import FORMATS, InputFormat, Record, bare_line, read_record, reason
 
 STDIN: Final = "-"
-_BOM: Final = b"\xef\xbb\xbf"
-
-
-class _MalformedRecordError(ValueError):
-    """A line that is JSON and no record; RecordError adds where it stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One text and the JSON object that it came in, or was put in."""
-
-    text: str
-    values: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +39,11 @@ class Source:
         Raises:
             RecordError: Naming the line, if it cannot be read.
         """
-        read = _READERS[self.format]
         for number, line in enumerate(self.file, 1):
-            data = line.removesuffix(b"\n").removesuffix(b"\r")
-            if number == 1:
-                data = data.removeprefix(_BOM)
             try:
-                yield read(data.decode("utf-8"), self.field)
+                yield read_record(self.format, bare_line(line, number), self.field)
             except (ValueError, RecursionError) as error:
-                raise RecordError(self.name, number, _reason(error)) from error
+                raise RecordError(self.name, number, reason(error)) from error
 
     def done(self) -> float | None:
         """The part of the file that was read, 0 to 1, if its size is known."""
@@ -87,35 +67,3 @@ def open_source(path: str, field: str, stdin_format: InputFormat) -> Iterator[So
     with Path(path).open("rb") as file:
         size = Path(path).stat().st_size
         yield Source(path, "txt" if suffix == "txt" else "jsonl", field, file, size)
-
-
-def _read_text(line: str, _field: str) -> Record:
-    return Record(line, {"text": line})
-
-
-def _read_json(line: str, field: str) -> Record:
-    values = json.loads(line)
-    if not isinstance(values, dict):
-        raise _MalformedRecordError(f"it is {type(values).__name__}, not a JSON object")
-    if field not in values:
-        raise _MalformedRecordError(
-            f"it has no field {field!r}; --field names another (it has {', '.join(values)})"
-        )
-    text = values[field]
-    if not isinstance(text, str):
-        raise _MalformedRecordError(f"field {field!r} is {type(text).__name__}, not a string")
-    text.encode()  # a lone surrogate, written as an escape, is valid JSON and no text
-    return Record(text, values)
-
-
-_READERS: Final[dict[InputFormat, Callable[[str, str], Record]]] = {"txt": _read_text, "jsonl": _read_json}
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return f"byte {error.start} is not UTF-8; convert the file to UTF-8"
-    if isinstance(error, UnicodeEncodeError):
-        return f"it has a lone surrogate at character {error.start}, which is not valid Unicode"
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error}"
-    return str(error)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +12,9 @@ from typing import IO, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.cli.records import Record
+from e5_onnx.atomic_file import atomic_file
 from e5_onnx.errors import OptionError
+from e5_onnx.records import Record
 
 STDOUT: Final = "-"
 EMBEDDING: Final = "embedding"
@@ -92,7 +91,7 @@ def open_output(path: str, dimension: int) -> Iterator[VectorWriter]:
         yield lines
         lines.finish()
         return
-    with _atomic(Path(path)) as file:
+    with atomic_file(Path(path)) as file:
         writer = NpyFile(file, dimension) if path.endswith(".npy") else JsonLines(file)
         yield writer
         writer.finish()
@@ -105,26 +104,4 @@ def check_output(path: str) -> None:
         OptionError: If so.
     """
     if path != STDOUT and Path(path).suffix not in (".npy", ".jsonl"):
-        raise OptionError("--output", path, "a .npy or .jsonl file, or - for stdout")
-
-
-@contextmanager
-def _atomic(target: Path) -> Iterator[IO[bytes]]:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.partial-", dir=target.parent)
-    partial = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.chmod(0o666 & ~_umask())
-        partial.replace(target)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise OptionError("--output", path, "a .npy or .jsonl file, a folder, or - for stdout")

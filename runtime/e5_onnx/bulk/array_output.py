@@ -1,0 +1,71 @@
+"""All parts as one `.npy` file, with the ids beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from e5_onnx.atomic_file import atomic_file
+from e5_onnx.bulk.journal import Receipt
+from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk_job import EMBEDDING
+
+_ROWS: Final = 4096
+
+
+def write_array(layout: Layout, receipts: Sequence[Receipt]) -> None:
+    """Writes the array and the file of ids, of the parts in order.
+
+    Raises:
+        OSError: If they cannot be written; the parts are still there.
+    """
+    parts = [layout.part(receipt.shard) for receipt in receipts]
+    schema = pq.read_schema(parts[0])
+    vector = schema.field(EMBEDDING).type
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(vector.value_type.to_pandas_dtype())),
+        "fortran_order": False,
+        "shape": (sum(receipt.written for receipt in receipts), vector.list_size),
+    }
+    with atomic_file(layout.ids, workplace=layout.partial) as file:
+        ids = schema.remove(schema.get_field_index(EMBEDDING))
+        with closing(pq.ParquetWriter(file, ids, compression="zstd")) as writer:
+            for batch in _batches(layout, receipts):
+                writer.write_batch(batch.drop_columns([EMBEDDING]))
+    with atomic_file(layout.output, workplace=layout.partial) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for batch in _batches(layout, receipts):
+            file.write(_components(batch).tobytes())
+    with atomic_file(layout.done, workplace=layout.partial) as file:
+        file.write(json.dumps(_sizes(layout)).encode())
+
+
+def is_finished(layout: Layout) -> bool:
+    """Whether the array and its ids were written and are still there. Of a data set the parts say so."""
+    try:
+        return layout.is_array and json.loads(layout.done.read_text("utf-8")) == _sizes(layout)
+    except FileNotFoundError:
+        return False
+
+
+def _sizes(layout: Layout) -> dict[str, int]:
+    return {path.name: path.stat().st_size for path in (layout.output, layout.ids)}
+
+
+def _batches(layout: Layout, receipts: Iterable[Receipt]) -> Iterator[pa.RecordBatch]:
+    for receipt in receipts:
+        with pq.ParquetFile(layout.part(receipt.shard)) as part:
+            yield from part.iter_batches(_ROWS)
+
+
+def _components(batch: pa.RecordBatch) -> NDArray[Any]:
+    column = batch.column(EMBEDDING)
+    flat: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
+    return flat

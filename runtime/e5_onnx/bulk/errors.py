@@ -1,0 +1,71 @@
+"""Every error a bulk run raises on purpose; their root is the runtime's.
+
+e5_onnx.E5Error
+└── BulkError
+    ├── RowError            (ValueError)       a row that is no text, under `stop`
+    ├── InputFileError      (ValueError)       a file that cannot be read as what its name says
+    ├── ResumeError         (ValueError)       the output was begun from other input or with other options
+    ├── OutputExistsError   (FileExistsError)  the output's name is taken by something else
+    ├── OutputBusyError     (RuntimeError)     another process writes there
+    └── ShardLostError      (RuntimeError)     a worker's file is not to be seen from here
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from e5_onnx.errors import E5Error
+
+
+class BulkError(E5Error):
+    """Something is wrong with a bulk run's input or output."""
+
+
+class RowError(BulkError, ValueError):
+    def __init__(self, source: str, row: int, reason: str) -> None:
+        self.source, self.row, self.reason = source, row, reason
+        super().__init__(
+            f"{source}, row {row} (counted from 0): {reason}; repair it and begin anew, or go on with "
+            "--on-bad-row reject"
+        )
+
+
+class InputFileError(BulkError, ValueError):
+    def __init__(self, source: str, reason: str) -> None:
+        self.source, self.reason = source, reason
+        super().__init__(f"{source}: {reason}")
+
+
+class ResumeError(BulkError, ValueError):
+    def __init__(self, output: Path, what: str, *, begun: object, now: object) -> None:
+        self.output, self.what, self.begun, self.now = output, what, begun, now
+        super().__init__(
+            f"{output} was begun with {what} {begun}, and now it is {now}: go on with what it was begun "
+            "with, or name another --output"
+        )
+
+
+class OutputExistsError(BulkError, FileExistsError):
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        super().__init__(
+            f"{output} is there, and it was not made by a bulk run: name another --output, or remove it"
+        )
+
+    # OSError's own __str__ would print only errno fields, which are not set here.
+    __str__ = Exception.__str__
+
+
+class OutputBusyError(BulkError, RuntimeError):
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        super().__init__(f"another process is writing {output}: wait for it, or name another --output")
+
+
+class ShardLostError(BulkError, RuntimeError):
+    def __init__(self, part: Path, node: str) -> None:
+        self.part, self.node = part, node
+        super().__init__(
+            f"{part} was written on {node} and is not to be seen here: --output must lie on storage that all "
+            "nodes share"
+        )

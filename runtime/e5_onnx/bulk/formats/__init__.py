@@ -1,0 +1,52 @@
+"""Reading files: a module a format, each with `survey` and `open_rows`."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import pyarrow as pa
+
+from e5_onnx.bulk.formats import arrow, csv, jsonl, parquet, txt
+from e5_onnx.bulk.rows import FileShape, RowReader
+from e5_onnx.bulk_job import Columns
+from e5_onnx.text_files import Format, InputFile
+
+
+class _Format(Protocol):
+    def survey(self, file: InputFile, columns: Columns) -> FileShape: ...
+
+    def open_rows(self, file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader: ...
+
+
+_FORMATS: Final[dict[Format, _Format]] = {
+    "parquet": parquet,
+    "arrow": arrow,
+    "csv": csv,
+    "jsonl": jsonl,
+    "txt": txt,
+}
+
+
+def survey(file: InputFile, columns: Columns) -> FileShape:
+    """Counts a file's rows and looks for the columns.
+
+    Raises:
+        InputFileError: If it cannot be read as what its name says, or has not the columns.
+        OSError: If it cannot be read at all.
+    """
+    return _FORMATS[file.format].survey(file, columns)
+
+
+def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader:
+    """Opens a file that was surveyed.
+
+    Args:
+        file: The file.
+        columns: Which of its columns are read.
+        beside: Names and types, in the output, of those beside the text.
+
+    Raises:
+        InputFileError: If it cannot be read as what its name says.
+        OSError: If it cannot be read at all.
+    """
+    return _FORMATS[file.format].open_rows(file, columns, beside)

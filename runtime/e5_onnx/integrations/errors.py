@@ -1,0 +1,23 @@
+"""Every error the integrations raise on purpose; their root is the runtime's.
+
+e5_onnx.E5Error
+└── IntegrationError
+    └── MixedVectorsError   (ValueError)   a store already holds another model's vectors
+"""
+
+from __future__ import annotations
+
+from e5_onnx.errors import E5Error
+
+
+class IntegrationError(E5Error):
+    """Something is wrong with how another library and a model are put together."""
+
+
+class MixedVectorsError(IntegrationError, ValueError):
+    def __init__(self, place: str, *, held: str, offered: str) -> None:
+        self.place, self.held, self.offered = place, held, offered
+        super().__init__(
+            f"{place} holds vectors of the model with fingerprint {held}, this model's is {offered}: they "
+            "cannot be compared; open the model that they were made with, or embed everything anew elsewhere"
+        )

@@ -1,0 +1,198 @@
+"""Haystack: a text embedder and a document embedder. Needs the extra `[haystack]`.
+
+>>> from e5_onnx.integrations.haystack import E5DocumentEmbedder, E5TextEmbedder
+>>> pipeline.add_component("embedder", E5DocumentEmbedder("e5-large"))  # doctest: +SKIP
+
+A pipeline that was stored is made again with `Pipeline.loads(stored, allowed_modules=[...])`: Haystack wants
+to be told that this module is to be trusted.
+
+Raises:
+    MissingExtraError: On import, if haystack-ai is not installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from e5_onnx.embedder import Embedder
+from e5_onnx.errors import MissingExtraError
+from e5_onnx.integrations.fingerprints import FINGERPRINT_KEY, refuse_others
+from e5_onnx.integrations.shared_model import shared_embedder
+from e5_onnx.tokenization import OverflowPolicy
+
+try:
+    from haystack import Document, component, default_to_dict
+except ImportError as error:
+    raise MissingExtraError("haystack", "haystack-ai") from error
+
+if TYPE_CHECKING:
+    from haystack.document_stores.types import DocumentStore
+
+Output = dict[str, Any]
+
+
+@component
+class E5TextEmbedder:
+    """Embeds a query, in its role."""
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        task: str | None = None,
+        overflow: OverflowPolicy = "warn",
+        threads: int | None = None,
+    ) -> None:
+        """Notes what is to be opened.
+
+        Args:
+            folder: A model folder made by `e5-export`.
+            task: The instruction of queries, where the model takes one; None for its default.
+            overflow: What becomes of a query that is too long.
+            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+        """
+        self.folder, self.task, self.overflow, self.threads = folder, task, overflow, threads
+        self._model: Embedder | None = None
+
+    def warm_up(self) -> None:
+        """Opens the folder.
+
+        Raises:
+            FolderError: A leaf of it says what is wrong with the folder.
+        """
+        self._model = shared_embedder(self.folder, threads=self.threads, overflow=self.overflow)
+
+    @component.output_types(embedding=list[float], meta=Output)  # type: ignore[untyped-decorator]
+    def run(self, text: str) -> Output:
+        """Embeds a query.
+
+        Returns:
+            `embedding`, and in `meta` the model's name and fingerprint.
+        """
+        model = self._opened()
+        vector = model.embed_queries(text, task=self.task)
+        return {"embedding": vector.tolist(), "meta": _meta(model)}
+
+    def check(self, store: DocumentStore) -> None:
+        """Looks for other models' vectors in a store, before more are added or it is searched.
+
+        Args:
+            store: Whose documents came from an E5DocumentEmbedder.
+
+        Raises:
+            MixedVectorsError: If it holds another model's vectors.
+        """
+        _refuse_other_vectors(store, self._opened().fingerprint)
+
+    def to_dict(self) -> Output:
+        """What a pipeline stores of it."""
+        stored: Output = default_to_dict(
+            self, folder=self.folder, task=self.task, overflow=self.overflow, threads=self.threads
+        )
+        return stored
+
+    def _opened(self) -> Embedder:
+        if self._model is None:
+            self.warm_up()
+        return cast("Embedder", self._model)
+
+
+@component
+class E5DocumentEmbedder:
+    """Embeds documents, in their role, and writes the model's fingerprint into their metadata."""
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        meta_fields_to_embed: Sequence[str] = (),
+        embedding_separator: str = "\n",
+        overflow: OverflowPolicy = "warn",
+        threads: int | None = None,
+    ) -> None:
+        """Notes what is to be opened.
+
+        Args:
+            folder: A model folder made by `e5-export`.
+            meta_fields_to_embed: Metadata that are embedded before the content.
+            embedding_separator: What stands between them.
+            overflow: What becomes of documents that are too long.
+            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+        """
+        self.folder, self.overflow, self.threads = folder, overflow, threads
+        self.meta_fields_to_embed, self.embedding_separator = list(meta_fields_to_embed), embedding_separator
+        self._model: Embedder | None = None
+
+    def warm_up(self) -> None:
+        """Opens the folder.
+
+        Raises:
+            FolderError: A leaf of it says what is wrong with the folder.
+        """
+        self._model = shared_embedder(self.folder, threads=self.threads, overflow=self.overflow)
+
+    @component.output_types(documents=list[Document], meta=Output)  # type: ignore[untyped-decorator]
+    def run(self, documents: list[Document]) -> Output:
+        """Embeds documents.
+
+        Returns:
+            `documents`, which are copies, and in `meta` the model's name and fingerprint.
+        """
+        model = self._opened()
+        vectors = model.embed_documents([self._text(document) for document in documents])
+        embedded = [
+            replace(
+                document,
+                embedding=vector.tolist(),
+                meta={**document.meta, FINGERPRINT_KEY: model.fingerprint},
+            )
+            for document, vector in zip(documents, vectors, strict=True)
+        ]
+        return {"documents": embedded, "meta": _meta(model)}
+
+    def check(self, store: DocumentStore) -> None:
+        """Looks for other models' vectors in a store, before more are added or it is searched.
+
+        Args:
+            store: Whose documents came from an E5DocumentEmbedder.
+
+        Raises:
+            MixedVectorsError: If it holds another model's vectors.
+        """
+        _refuse_other_vectors(store, self._opened().fingerprint)
+
+    def to_dict(self) -> Output:
+        """What a pipeline stores of it."""
+        stored: Output = default_to_dict(
+            self,
+            folder=self.folder,
+            meta_fields_to_embed=self.meta_fields_to_embed,
+            embedding_separator=self.embedding_separator,
+            overflow=self.overflow,
+            threads=self.threads,
+        )
+        return stored
+
+    def _opened(self) -> Embedder:
+        if self._model is None:
+            self.warm_up()
+        return cast("Embedder", self._model)
+
+    def _text(self, document: Document) -> str:
+        fields = [
+            document.meta[name] for name in self.meta_fields_to_embed if document.meta.get(name) is not None
+        ]
+        return self.embedding_separator.join([*map(str, fields), document.content or ""])
+
+
+def _refuse_other_vectors(store: DocumentStore, fingerprint: str) -> None:
+    field = f"meta.{FINGERPRINT_KEY}"
+    conditions = [{"field": field, "operator": "!=", "value": value} for value in (fingerprint, None)]
+    others = store.filter_documents({"operator": "AND", "conditions": conditions})
+    refuse_others(f"the {type(store).__name__}", [document.meta for document in others], fingerprint)
+
+
+def _meta(model: Embedder) -> Output:
+    return {"model": model.manifest.source.name, FINGERPRINT_KEY: model.fingerprint}

@@ -1,0 +1,357 @@
+"""The parts of a bulk run by themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from bulk_inputs import WRITERS, rows, write
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e5_onnx.bulk.chunks import ChunkReader
+from e5_onnx.bulk.errors import InputFileError, ShardLostError
+from e5_onnx.bulk.formats import open_rows
+from e5_onnx.bulk.formats.byte_stream import named_damage
+from e5_onnx.bulk.journal import Receipt
+from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.output import open_output
+from e5_onnx.bulk.overlap import in_order
+from e5_onnx.bulk.plan import Plan, Shard, Slice
+from e5_onnx.bulk.progress import BulkProgress
+from e5_onnx.bulk.survey import look_through
+from e5_onnx.bulk.vectors import quantise
+from e5_onnx.bulk_job import Columns, Job
+from e5_onnx.errors import OptionError
+from e5_onnx.text_files import find_files, recognise
+
+
+@given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 12))
+def test_a_plan_holds_every_row_once_and_in_order(files: list[int], size: int) -> None:
+    plan = Plan(files, size)
+    found = []
+    for index in range(len(plan)):
+        shard = plan[index]
+        assert (shard.index, shard.first) == (index, len(found))
+        assert shard.rows == min(size, plan.rows - len(found))
+        for part in shard.slices:
+            assert part.rows > 0
+            found += [(part.file, part.first + row) for row in range(part.rows)]
+    assert found == [(file, row) for file, count in enumerate(files) for row in range(count)]
+    assert plan.rows == sum(files)
+
+
+def test_a_plan_of_nothing_has_a_shard_of_nothing() -> None:
+    plan = Plan([0, 0], 10)
+    assert [plan[index] for index in range(len(plan))] == [Shard(0, 0, ())]
+    with pytest.raises(IndexError):
+        plan[1]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_work_overlaps_and_stays_in_order(workers: int) -> None:
+    read: list[int] = []
+    busy, most, lock = [0], [0], threading.Lock()
+
+    def source() -> Iterator[int]:
+        for item in range(30):
+            read.append(item)
+            yield item
+
+    def work(item: int) -> int:
+        with lock:
+            busy[0] += 1
+            most[0] = max(most[0], busy[0])
+        time.sleep(0.002 if item % 3 else 0.01)
+        with lock:
+            busy[0] -= 1
+        return item * item
+
+    found = []
+    for done in in_order(source(), work, workers=workers):
+        found.append(done)
+        assert len(read) <= len(found) + 3 * workers + 2
+    assert found == [item * item for item in range(30)]
+    assert most[0] == workers
+
+
+class BrokenError(Exception):
+    pass
+
+
+def broken_source(items: int) -> Iterator[int]:
+    yield from range(items)
+    raise BrokenError
+
+
+@pytest.mark.parametrize("items", [0, 1, 5])
+def test_what_came_before_a_broken_source_is_done_first(items: int) -> None:
+    found = []
+    with pytest.raises(BrokenError):
+        found.extend(in_order(broken_source(items), str, workers=2))
+    assert found == list(map(str, range(items)))
+
+
+def test_what_came_before_broken_work_is_done_first() -> None:
+    def work(item: int) -> float:
+        return 1 / (4 - item)
+
+    found = []
+    with pytest.raises(ZeroDivisionError):
+        found.extend(in_order(range(100), work, workers=2))
+    assert found == [1 / 4, 1 / 3, 1 / 2, 1]
+
+
+def test_work_that_is_not_wanted_any_more_ends() -> None:
+    done = in_order(iter(range(10**9)), str, workers=2)
+    assert next(done) == "0"
+    done.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("work", "read"))]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    names = [
+        "b.csv",
+        "a.jsonl",
+        "deep/c.parquet",
+        "_hidden.csv",
+        "deep/.d.csv",
+        "_e5/e.txt",
+        "notes.md",
+        "x.csv.gz",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+FOUND = {
+    ".": ["a.jsonl", "b.csv", "deep/c.parquet", "x.csv.gz"],
+    "*.csv*": ["_hidden.csv", "b.csv", "x.csv.gz"],
+    "**/*.parquet": ["deep/c.parquet"],
+    "x.csv.gz": ["x.csv.gz"],
+    "[ab].*": ["a.jsonl", "b.csv"],
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_files_are_found_in_order(name: str, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(corpus)
+    assert [str(file) for file in find_files([name])] == FOUND[name]
+
+
+REFUSED = {
+    "*.xyz": "INPUT is '*.xyz'; it must be a file, or what names files with the ending .parquet, .arrow",
+    "empty": "INPUT is 'empty'; it must be a file, or what names files with",
+    "notes.md": "INPUT is 'notes.md'; it must be a file with the ending .parquet",
+    "*": "INPUT is '*: notes.md'; it must be a file with the ending",
+    "part.parquet.gz": "INPUT is 'part.parquet.gz'; it must be a file with the ending",
+    "b.csv b.csv": "INPUT is 'b.csv'; it must be free of files that are named twice, as b.csv is",
+    "b.csv .": "INPUT is '.'; it must be free of files that are named twice, as b.csv is",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", REFUSED)
+def test_files_that_are_refused(names: str, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(corpus)
+    (corpus / "empty").mkdir()
+    with pytest.raises(OptionError) as caught:
+        find_files(names.split())
+    assert str(caught.value).startswith(REFUSED[names])
+
+
+def test_a_file_with_the_signs_of_a_pattern_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a[1].csv").touch()
+    assert [str(file) for file in find_files(["a[1].csv"])] == ["a[1].csv"]
+
+
+@pytest.mark.parametrize("first", [0, 1, 69, 70, 149, 150, 199, 200])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_reader_starts_at_any_row(kind: str, first: int, tmp_path: Path) -> None:
+    file = recognise(write(kind, tmp_path, rows(200)))
+    columns = Columns()
+    reader = open_rows(file, columns, look_through([file], columns).beside)
+    reader.skip(first)
+    found, position = [], first
+    while piece := reader.read(60):
+        assert 0 < len(piece) <= 60
+        found += piece.texts
+        position += len(piece)
+        assert reader.position == position
+    reader.close()
+    assert found == [row["text"] for row in rows(200)][first:]
+
+
+def test_a_file_that_became_shorter_is_named(tmp_path: Path) -> None:
+    file = recognise(write("parquet", tmp_path, rows(20)))
+    survey = look_through([file], Columns())
+    write("parquet", tmp_path, rows(15))
+    reader = ChunkReader(survey, Columns(), "reject")
+    with pytest.raises(InputFileError, match=r"in.parquet: it ends before row 19: it was changed"):
+        list(reader.chunks([Shard(0, 0, (Slice(0, 0, 20),))]))
+
+
+def test_shards_may_be_read_in_any_order(tmp_path: Path) -> None:
+    file = recognise(write("jsonl", tmp_path, rows(60)))
+    reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
+    plan = Plan([60], 10)
+    for index in (4, 5, 1, 1, 3):
+        (chunk,) = reader.chunks([plan[index]])
+        assert chunk.columns.column("id").to_pylist() == list(range(index * 10, index * 10 + 10))
+
+
+def test_long_texts_make_smaller_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("e5_onnx.bulk.chunks._CHUNK_CHARACTERS", 1000)
+    file = recognise(write("jsonl", tmp_path, [{"text": "m" * 50}] * 300))
+    reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
+    chunks = list(reader.chunks([Plan([300], 300)[0]]))
+    assert [chunk.rows for chunk in chunks] == [128, 128, 44]
+
+
+TYPES = {
+    "whole numbers": ([1, 2, None], pa.int64()),
+    "numbers": ([1, 2.5, 2**62], pa.float64()),
+    "yes and no": ([True, None], pa.bool_()),
+    "strings": (["a", "ö"], pa.string()),
+    "nothing": ([None, None], pa.string()),
+    "all kinds": ([1, "a", True, None, [1, "ö"], {"b": 2}], pa.string()),
+    "too large numbers": ([1, 2**64], pa.string()),
+}
+AS_STRINGS = {
+    "all kinds": ["1", "a", "true", None, '[1, "ö"]', '{"b": 2}'],
+    "too large numbers": ["1", str(2**64)],
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_column_of_json_has_the_type_of_all_its_values(
+    name: str, tmp_path: Path, job: Callable[..., Job]
+) -> None:
+    values, kind = TYPES[name]
+    lines = [json.dumps({"text": "moon", "value": value}) for value in values]
+    (tmp_path / "in.jsonl").write_text("\n".join([*lines, '{"text": "moon"}', "no JSON"]), "utf-8")
+    file = recognise(tmp_path / "in.jsonl")
+    columns = Columns(keep=("value",))
+    survey = look_through([file], columns)
+    assert survey.beside.field("value").type == kind
+    (chunk,) = ChunkReader(survey, columns, "reject").chunks([Plan(survey.rows, 100)[0]])
+    assert chunk.columns.column("value").to_pylist() == [*AS_STRINGS.get(name, values), None]
+
+
+KINDS = {
+    "int64 and JSON numbers": (pa.array([1]), [5], pa.int64()),
+    "nothing and strings": (pa.array([None], pa.null()), ["a"], pa.string()),
+    "strings and nothing": (pa.array(["a"], pa.large_string()), [None], pa.string()),
+    "lists": (pa.array([[1]]), [None], pa.list_(pa.int64())),
+    "int32 and JSON numbers": (
+        pa.array([1], pa.int32()),
+        [5],
+        "in.jsonl: column 'value' is int64, in .*in.parquet",
+    ),
+    "numbers and strings": (
+        pa.array([1]),
+        ["a"],
+        "in.jsonl: column 'value' is string, in .*in.parquet it is int64",
+    ),
+    "bytes": (pa.array([b"a"], pa.large_binary()), [None], pa.binary()),
+    "views": (pa.array([b"a"], pa.binary_view()).cast(pa.binary()), [None], pa.binary()),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_files_agree_on_the_types_of_columns(name: str, tmp_path: Path) -> None:
+    array, values, kind = KINDS[name]
+    pq.write_table(pa.table({"text": ["moon"] * len(array), "value": array}), tmp_path / "in.parquet")
+    write("jsonl", tmp_path, [{"text": "moon", "value": value} for value in values])
+    files = find_files([str(tmp_path / "in.parquet"), str(tmp_path / "in.jsonl")])
+    columns = Columns(keep=("value",))
+    if isinstance(kind, str):
+        with pytest.raises(InputFileError, match=kind):
+            look_through(files, columns)
+        return
+    survey = look_through(files, columns)
+    assert survey.beside.field("value").type == kind
+    (chunk,) = ChunkReader(survey, columns, "reject").chunks([Plan(survey.rows, 100)[0]])
+    assert chunk.columns.column("value").to_pylist() == [*array.to_pylist(), *values]
+
+
+def test_an_error_of_the_system_stays_its_own(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="Input/output error"), named_damage(recognise(tmp_path / "in.txt")):
+        raise OSError(5, "Input/output error")
+
+
+def test_a_part_that_is_not_to_be_seen_is_not_counted(tmp_path: Path) -> None:
+    receipt = Receipt(0, 1, 1, 0, tokens=1, truncated=0, bytes=10)
+    layout = Layout(tmp_path / "out")
+    with open_output(layout) as output:
+        output.begin({}, [])
+        with pytest.raises(
+            ShardLostError, match=r"part-0000000.parquet was written on node-7 and is not to be"
+        ):
+            output.commit(receipt, "node-7")
+        layout.part(0).write_bytes(bytes(10))
+        output.commit(receipt)
+        assert output.receipts == {0: receipt}
+
+
+def test_rounding_to_int8() -> None:
+    vectors = np.array([[1.0, -0.5, 0.0], [0.0, 0.0, 0.0], [-0.1, 0.05, 0.02]], np.float32)
+    numbers, scales = quantise(vectors)
+    assert (numbers.dtype, scales.dtype) == (np.int8, np.float32)
+    assert numbers.tolist() == [[127, -64, 0], [0, 0, 0], [-127, 64, 25]]
+    np.testing.assert_allclose(numbers * scales[:, None], vectors, atol=1 / 254 + 1e-7)
+    assert [array.shape for array in quantise(np.empty((0, 3), np.float32))] == [(0, 3), (0,)]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def told(stream: io.StringIO, *, shown: bool | None = None) -> str:
+    seconds = [0.0]
+    progress = BulkProgress(stream=stream, clock=lambda: seconds[0], shown=shown)
+    progress.say("looking through 2 files")
+    seconds[0] = 500.0
+    progress.begin(1000)
+    for step in range(1, 5):
+        seconds[0] += 31.0
+        progress.add(100, 1000, 0)
+        assert progress.texts.texts == 100 * step
+    progress.close()
+    return stream.getvalue()
+
+
+def test_a_line_a_minute_where_there_is_no_terminal() -> None:
+    assert told(io.StringIO()).splitlines() == [
+        "e5: looking through 2 files",
+        "e5: 200 texts, 3.2 texts/s, 32 tokens/s, 20%, 4:08 left",
+        "e5: 400 texts, 3.2 texts/s, 32 tokens/s, 40%, 3:06 left",
+    ]
+
+
+def test_a_line_that_changes_on_a_terminal() -> None:
+    lines = told(Terminal()).split("\r")
+    assert lines[0] == "e5: looking through 2 files\n"
+    assert [line.rstrip() for line in lines[1:5]] == [
+        f"{100 * step} texts, 3.2 texts/s, 32 tokens/s, {step}0%, {left} left"
+        for step, left in enumerate(["4:39", "4:08", "3:37", "3:06"], 1)
+    ]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_silence(stream: io.StringIO) -> None:
+    assert told(stream, shown=False) == ""
