@@ -140,7 +140,8 @@ def test_python_runs_and_prints_what_it_says(
     assert printed == following if kind == "text" else printed
 
 
-@pytest.mark.parametrize("line", starting_with("e5"))
+# A server does not end by itself; tests/serve starts real ones.
+@pytest.mark.parametrize("line", [line for line in starting_with("e5") if not line.startswith("e5 serve")])
 def test_e5_commands_run(line: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = shlex.split(line)
     run_e5(words)
@@ -149,6 +150,11 @@ def test_e5_commands_run(line: str, workplace: Path, capsys: pytest.CaptureFixtu
         assert (workplace / words[words.index("--output") + 1]).stat().st_size
     else:
         assert printed
+
+
+@pytest.mark.parametrize("line", [line for line in starting_with("e5") if line.startswith("e5 serve")])
+def test_servers_are_understood(line: str) -> None:
+    assert e5_onnx.cli._parser().parse_args(shlex.split(line)[1:]).model.name == "e5-large"
 
 
 def test_the_embedded_file_holds_a_row_a_line(workplace: Path) -> None:
@@ -195,7 +201,7 @@ def help_of(main: Callable[[list[str]], int], words: list[str], capsys: pytest.C
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["embed", "search", "info", "verify", "cache"])
+@pytest.mark.parametrize("command", ["embed", "search", "serve", "info", "verify", "cache"])
 def test_e5_help_is_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"e5 {command}" in help_of(e5_onnx.cli.main, [command], capsys)
     assert command in help_of(e5_onnx.cli.main, [], capsys)

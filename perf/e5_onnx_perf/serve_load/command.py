@@ -19,6 +19,7 @@ import numpy as np
 from e5_onnx import Embedder
 from e5_onnx.errors import OptionError
 from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.options import Mode
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.serve_load.abuse import Target, abuse
@@ -37,6 +38,7 @@ EXAMPLE: Final = "  e5-perf serve e5-small-int8 --seconds 600 --out serve"
 _CLIENTS, _ROUNDS = 32, 3
 _REQUESTS, _SINGLES, _BULK = 96, 200, 2000
 _KEY: Final = "the-key-of-this-measurement"
+_MODES: Final[tuple[Mode, ...]] = ("latency", "throughput")
 Values = dict[str, Any]
 
 
@@ -106,10 +108,14 @@ def _throughput(model: Embedder, servers: Sequence[ServerProcess], maker: TextMa
 def _delays(folder: Path, servers: Sequence[ServerProcess], maker: TextMaker) -> list[Values]:
     texts = maker.make([16] * _SINGLES, 1)
     bulk = maker.make(np.random.default_rng(2).integers(6, 60, _BULK).tolist(), 2)
-    with Embedder(folder) as model:
-        rows = [
-            {"engine": "library", "beside": "nothing", **asdict(Latencies.of(_own_singles(model, texts)))}
-        ]
+    rows: list[Values] = []
+    for mode in _MODES:
+        with Embedder(folder, mode=mode) as model:
+            own = Latencies.of(_own_singles(model, texts))
+        rows.append({"engine": f"library, {mode}", "beside": "nothing", **asdict(own)})
+    with our_server(folder, "--mode", "latency") as quick:
+        own = Latencies.of(singles(quick.url, texts))
+    rows.append({"engine": "e5 serve, latency", "beside": "nothing", **asdict(own)})
     for server in servers:
         alone = Latencies.of(singles(server.url, texts))
         rows.append({"engine": server.name, "beside": "nothing", **asdict(alone)})
