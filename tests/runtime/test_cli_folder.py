@@ -136,6 +136,8 @@ def test_info_of_other_folders(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
     source = replace(manifest.source, revision="abc", license=None, note="by hand")
     assert " at abc (by hand), licence unknown" in info_of(folder, source=source)
     assert "not compared" in info_of(folder, parity=replace(manifest.parity, checked=False))
+    monkeypatch.setattr(info, "kernels_are_exact", lambda: True)
+    assert "exact here" in info_of(folder)
     monkeypatch.setattr(info, "kernels_are_exact", lambda: False)
     monkeypatch.setattr(info, "needs_exact_kernels", lambda _manifest, _choice: True)
     table = info_of(

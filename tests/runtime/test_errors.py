@@ -89,6 +89,10 @@ ONE_OF_EACH: list[tuple[E5Error, str]] = [
         "open the Embedder after the fork, or start workers with 'spawn'",
     ),
     (
+        errors.UnsafeCacheError(Path("c/prepacked"), "is open to others", "`chmod 700 c/prepacked`"),
+        "c/prepacked is open to others, so no weights are cached there: `chmod 700 c/prepacked`",
+    ),
+    (
         errors.InferenceError("bad allocation", batch=4, tokens=100),
         "onnxruntime failed on a batch of 4 texts, 100 tokens long: bad allocation",
     ),

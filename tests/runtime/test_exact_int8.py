@@ -66,6 +66,20 @@ def test_another_choice_is_refused(tiny_folder: Path) -> None:
         Embedder(tiny_folder, exact_int8="yes")  # type: ignore[arg-type]
 
 
+class RightSession(WrongSession):
+    """A CPU that does not."""
+
+    def run(self, _names: None, feeds: dict[str, np.ndarray]) -> tuple[np.ndarray]:
+        return (np.full((len(feeds["x"]), 64), 255.0 * 127 * 64, np.float32),)
+
+
+def test_an_exact_cpu_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels_are_exact.cache_clear()
+    monkeypatch.setattr("onnxruntime.InferenceSession", RightSession)
+    assert kernels_are_exact()
+    kernels_are_exact.cache_clear()
+
+
 def test_a_saturating_cpu_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels_are_exact.cache_clear()
     monkeypatch.setattr(exact_int8.onnxruntime, "InferenceSession", WrongSession)

@@ -14,6 +14,7 @@ from e5_onnx.cli import main
 from e5_onnx.errors import OptionError
 from e5_onnx.serve.keys import read_keys
 from e5_onnx.serve.log import JsonFormatter
+from e5_onnx.serve.metrics import MULTIPROCESS, Metrics
 from e5_onnx.serve.settings import Limits, Settings, is_loopback, parse_address
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound
@@ -134,3 +135,14 @@ def test_a_missing_extra_is_named(absent: str, message: str, tiny_folder: Path) 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert message in done.stderr
+
+
+def test_the_counters_of_all_workers_are_added_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MULTIPROCESS, str(tmp_path))
+    metrics = Metrics(lambda: 7)
+    metrics.count(3, 30, 1)
+    # This process does not write there: it had been started before, and there is nothing to add up.
+    assert metrics.text() == b""
+    monkeypatch.delenv(MULTIPROCESS)
+    assert "e5_texts_total 3.0" in metrics.text().decode()
+    assert "e5_queue_tokens 7.0" in metrics.text().decode()
