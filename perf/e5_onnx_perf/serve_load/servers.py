@@ -82,8 +82,10 @@ class ServerProcess:
 
     def _death(self) -> WorkerError:
         self._process.kill()
+        self._process.wait()
         self._log.seek(0)
         said = self._log.read().strip().splitlines()
+        self._log.close()
         return WorkerError(self.name, said[-1] if said else "it did not answer")
 
     def __enter__(self) -> Self:

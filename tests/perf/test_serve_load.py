@@ -1,0 +1,74 @@
+"""`e5-perf serve`: a real server under a short load, and what counts as harm."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from e5_onnx import Embedder
+from e5_onnx_perf.cli import main
+from e5_onnx_perf.errors import WorkerError
+from e5_onnx_perf.serve_load import command
+from e5_onnx_perf.serve_load.abuse import Target, abuse
+from e5_onnx_perf.serve_load.load import Latencies
+from e5_onnx_perf.serve_load.servers import our_server
+
+KEY = "the-key-of-this-measurement"
+
+
+def test_the_command(
+    exported, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"_ROUNDS": 1, "_REQUESTS": 4, "_SINGLES": 5, "_BULK": 40, "_CLIENTS": 3}.items():
+        monkeypatch.setattr(command, name, value)
+    monkeypatch.delenv("E5_ONNX_KEYS", raising=False)
+    assert main(["serve", str(exported.folder), "--seconds", "3", "--out", str(tmp_path / "out")]) == 0
+    values = json.loads((tmp_path / "out" / "serve.json").read_text("utf-8"))
+    assert [row["engine"] for row in values["throughput"]] == ["library", "e5 serve"]
+    assert all(row["texts_per_s"] > 0 for row in values["throughput"])
+    names = [(row["engine"], row["beside"]) for row in values["delays"]]
+    assert names == [
+        ("library, latency", "nothing"),
+        ("library, throughput", "nothing"),
+        ("e5 serve, latency", "nothing"),
+        ("e5 serve", "nothing"),
+        ("e5 serve", "a request of 40 texts"),
+    ]
+    assert all(0 < row["p50_ms"] <= row["p99_ms"] for row in values["delays"])
+    found = values["abuse"]
+    assert found["answered"] > 0
+    assert (found["wrong"], found["unanswered"], found["exit_code"]) == (0, 0, 0)
+    assert found["alive_at_the_end"]
+    assert any(name.endswith(("400", "401", "413", " 0")) for name in found["broken"])
+    printed = capsys.readouterr().out
+    assert json.loads(printed[printed.index("{") :]) == values
+
+
+def test_wrong_vectors_are_found(exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("E5_ONNX_KEYS", KEY)
+    texts = ["moon", "river"]
+    with Embedder(exported.folder) as model:
+        truth = model.embed_documents(texts)  # and the server is asked for queries
+    with our_server(exported.folder) as server:
+        found = abuse(Target(server.url, KEY, texts, truth, lambda: server.memory().resident_mb), seconds=1)
+    assert found.wrong > 0
+    assert found.answered == 0
+    assert found.memory_mb[0] > 10
+
+
+def test_a_server_that_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError, match=r"e5 serve: .*no model folder at"):
+        our_server(tmp_path / "absent")
+
+
+def test_percentiles() -> None:
+    found = Latencies.of(np.linspace(0, 0.1, 101).tolist())
+    assert (found.p50_ms, found.p95_ms, found.p99_ms) == (50, 95, 99)
+
+
+def test_a_time_that_cannot_be(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", str(tiny_folder), "--seconds", "0"]) == 2
+    assert "--seconds is 0.0; it must be more than 0" in capsys.readouterr().err
