@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from e5_onnx.atomic_file import sync_files
 from e5_onnx.manifest import MANIFEST_NAME
 from e5_onnx_export.errors import DiskSpaceError, OutputExistsError
 
@@ -41,7 +42,7 @@ def atomic_folder(target: Path, *, force: bool) -> Iterator[Path]:
     try:
         yield partial
         partial.chmod(0o755)  # mkdtemp makes it private
-        _flush(partial)
+        sync_files(partial)
         _put_in_place(partial, target)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -97,13 +98,6 @@ def _is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _flush(folder: Path) -> None:
-    for file in folder.rglob("*"):
-        if file.is_file():
-            with file.open("rb+") as opened:
-                os.fsync(opened.fileno())
 
 
 def _put_in_place(partial: Path, target: Path) -> None:

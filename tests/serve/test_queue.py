@@ -45,8 +45,8 @@ def test_vectors_go_to_their_rows() -> None:
     queue.add(one)
     queue.add(two)
     while (batch := queue.next_batch()) is not None:
-        done = batch.deliver(np.array([[row[0]] for row in batch.rows], np.float32))
-        assert set(map(id, done)) <= {id(one), id(two)}
+        batch.deliver(np.array([[row[0]] for row in batch.rows], np.float32))
+        assert set(map(id, batch.tickets)) <= {id(one), id(two)}
     assert one.is_done
     assert two.is_done
     assert one.vectors[:, 0].tolist() == [5, 3]

@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from e5_onnx_perf.process_memory import memory
 from e5_onnx_perf.serve_load.load import body
 
 _PATH: Final = "/v1/embeddings"
@@ -54,14 +55,14 @@ class Target:
         key: That it wants.
         texts: What good requests ask for.
         truth: float32 [texts, dimension]: their vectors.
-        memory: Asks for the server's resident memory, in 10^6 bytes.
+        pid: Of its process, whose memory is watched.
     """
 
     url: str
     key: str
     texts: Sequence[str]
     truth: NDArray[np.float32]
-    memory: Callable[[], float]
+    pid: int
 
 
 def abuse(target: Target, *, seconds: float) -> Found:
@@ -94,7 +95,7 @@ class _Mob:
     async def watch(self) -> None:
         """Looks at the server's memory."""
         while time.monotonic() < self._ends:
-            self.found.memory_mb.append(self._target.memory())
+            self.found.memory_mb.append(memory(self._target.pid).resident_mb)
             await asyncio.sleep(1)
 
     async def _broken(self, kind: str) -> None:

@@ -141,8 +141,7 @@ def _abuse(folder: Path, maker: TextMaker, *, seconds: float) -> Values:
         truth = model.embed_queries(texts)
     os.environ["E5_ONNX_KEYS"] = _KEY
     with our_server(folder, "--header", "2") as server:
-        memory = lambda: server.memory().resident_mb  # noqa: E731
-        found = abuse(Target(server.url, _KEY, texts, truth, memory), seconds=seconds)
+        found = abuse(Target(server.url, _KEY, texts, truth, server.pid), seconds=seconds)
         alive, code = server.alive, server.stop()
     tenth = max(1, len(found.memory_mb) // 10)
     settled = max(found.memory_mb[: 2 * tenth])

@@ -10,7 +10,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,19 +18,6 @@ from e5_onnx_perf.errors import WorkerError
 
 _PATIENCE_S: Final = 120
 _PEER: Final = "e5_onnx_perf.serve_load.one_pager"
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Of a process, in 10^6 bytes.
-
-    Attributes:
-        resident_mb: All of it.
-        anonymous_mb: The heap.
-    """
-
-    resident_mb: float
-    anonymous_mb: float
 
 
 class ServerProcess:
@@ -61,12 +47,6 @@ class ServerProcess:
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
-
-    def memory(self) -> Memory:
-        """What it holds now (Linux)."""
-        rows = Path(f"/proc/{self.pid}/status").read_text("ascii", "replace").splitlines()
-        values = {row.split(":")[0]: row.split()[1] for row in rows if row.startswith(("VmRSS", "RssAnon"))}
-        return Memory(int(values["VmRSS"]) * 1024 / 1e6, int(values["RssAnon"]) * 1024 / 1e6)
 
     def stop(self) -> int:
         """Asks it to stop and returns its exit code."""

@@ -33,8 +33,44 @@ if TYPE_CHECKING:
 Output = dict[str, Any]
 
 
+class _FolderComponent:
+    """What both embedders are: a folder that is opened when it is needed."""
+
+    folder: str
+    overflow: OverflowPolicy
+    threads: int | None
+    _model: Embedder | None = None
+
+    def warm_up(self) -> None:
+        """Opens the folder.
+
+        Raises:
+            FolderError: A leaf of it says what is wrong with the folder.
+        """
+        self._model = shared_embedder(self.folder, threads=self.threads, overflow=self.overflow)
+
+    def check(self, store: DocumentStore) -> None:
+        """Looks for other models' vectors in a store, before more are added or it is searched.
+
+        Args:
+            store: Whose documents came from an E5DocumentEmbedder.
+
+        Raises:
+            MixedVectorsError: If it holds another model's vectors.
+        """
+        fingerprint, field = self._opened().fingerprint, f"meta.{FINGERPRINT_KEY}"
+        conditions = [{"field": field, "operator": "!=", "value": value} for value in (fingerprint, None)]
+        others = store.filter_documents({"operator": "AND", "conditions": conditions})
+        refuse_others(f"the {type(store).__name__}", [document.meta for document in others], fingerprint)
+
+    def _opened(self) -> Embedder:
+        if self._model is None:
+            self.warm_up()
+        return cast("Embedder", self._model)
+
+
 @component
-class E5TextEmbedder:
+class E5TextEmbedder(_FolderComponent):
     """Embeds a query, in its role."""
 
     def __init__(
@@ -54,15 +90,6 @@ class E5TextEmbedder:
             threads: Of the session; None chooses by CPU affinity and cgroup quota.
         """
         self.folder, self.task, self.overflow, self.threads = folder, task, overflow, threads
-        self._model: Embedder | None = None
-
-    def warm_up(self) -> None:
-        """Opens the folder.
-
-        Raises:
-            FolderError: A leaf of it says what is wrong with the folder.
-        """
-        self._model = shared_embedder(self.folder, threads=self.threads, overflow=self.overflow)
 
     @component.output_types(embedding=list[float], meta=Output)  # type: ignore[untyped-decorator]
     def run(self, text: str) -> Output:
@@ -75,17 +102,6 @@ class E5TextEmbedder:
         vector = model.embed_queries(text, task=self.task)
         return {"embedding": vector.tolist(), "meta": _meta(model)}
 
-    def check(self, store: DocumentStore) -> None:
-        """Looks for other models' vectors in a store, before more are added or it is searched.
-
-        Args:
-            store: Whose documents came from an E5DocumentEmbedder.
-
-        Raises:
-            MixedVectorsError: If it holds another model's vectors.
-        """
-        _refuse_other_vectors(store, self._opened().fingerprint)
-
     def to_dict(self) -> Output:
         """What a pipeline stores of it."""
         stored: Output = default_to_dict(
@@ -93,14 +109,9 @@ class E5TextEmbedder:
         )
         return stored
 
-    def _opened(self) -> Embedder:
-        if self._model is None:
-            self.warm_up()
-        return cast("Embedder", self._model)
-
 
 @component
-class E5DocumentEmbedder:
+class E5DocumentEmbedder(_FolderComponent):
     """Embeds documents, in their role, and writes the model's fingerprint into their metadata."""
 
     def __init__(
@@ -123,15 +134,6 @@ class E5DocumentEmbedder:
         """
         self.folder, self.overflow, self.threads = folder, overflow, threads
         self.meta_fields_to_embed, self.embedding_separator = list(meta_fields_to_embed), embedding_separator
-        self._model: Embedder | None = None
-
-    def warm_up(self) -> None:
-        """Opens the folder.
-
-        Raises:
-            FolderError: A leaf of it says what is wrong with the folder.
-        """
-        self._model = shared_embedder(self.folder, threads=self.threads, overflow=self.overflow)
 
     @component.output_types(documents=list[Document], meta=Output)  # type: ignore[untyped-decorator]
     def run(self, documents: list[Document]) -> Output:
@@ -152,17 +154,6 @@ class E5DocumentEmbedder:
         ]
         return {"documents": embedded, "meta": _meta(model)}
 
-    def check(self, store: DocumentStore) -> None:
-        """Looks for other models' vectors in a store, before more are added or it is searched.
-
-        Args:
-            store: Whose documents came from an E5DocumentEmbedder.
-
-        Raises:
-            MixedVectorsError: If it holds another model's vectors.
-        """
-        _refuse_other_vectors(store, self._opened().fingerprint)
-
     def to_dict(self) -> Output:
         """What a pipeline stores of it."""
         stored: Output = default_to_dict(
@@ -175,23 +166,11 @@ class E5DocumentEmbedder:
         )
         return stored
 
-    def _opened(self) -> Embedder:
-        if self._model is None:
-            self.warm_up()
-        return cast("Embedder", self._model)
-
     def _text(self, document: Document) -> str:
         fields = [
             document.meta[name] for name in self.meta_fields_to_embed if document.meta.get(name) is not None
         ]
         return self.embedding_separator.join([*map(str, fields), document.content or ""])
-
-
-def _refuse_other_vectors(store: DocumentStore, fingerprint: str) -> None:
-    field = f"meta.{FINGERPRINT_KEY}"
-    conditions = [{"field": field, "operator": "!=", "value": value} for value in (fingerprint, None)]
-    others = store.filter_documents({"operator": "AND", "conditions": conditions})
-    refuse_others(f"the {type(store).__name__}", [document.meta for document in others], fingerprint)
 
 
 def _meta(model: Embedder) -> Output:

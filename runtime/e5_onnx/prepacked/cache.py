@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from e5_onnx.atomic_file import sync_files, sync_folder
 from e5_onnx.folder import ModelFolder
-from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME
-from e5_onnx.prepacked.entry import ENTRY_NAME, Entry, PackedFor, describe, read_entry, write_entry
+from e5_onnx.prepacked.entry import Entry, PackedFor, describe, read_entry, write_entry
 from e5_onnx.prepacked.place import open_place
 from e5_onnx.session import write_prepacked
 
@@ -80,8 +79,7 @@ class PrepackedCache:
         try:
             write_prepacked(opened.path, making, exact_int8=purpose.exact_int8)
             write_entry(describe(making, opened, purpose), making)
-            for name in (GRAPH_NAME, WEIGHTS_NAME, ENTRY_NAME):
-                _to_disk(making / name)
+            sync_files(making)
             return self._publish(making, self._place / purpose.key)
         finally:
             shutil.rmtree(making, ignore_errors=True)
@@ -108,6 +106,7 @@ class PrepackedCache:
         except OSError:
             if not target.is_dir():  # another process was first otherwise
                 raise
+        sync_folder(self._place)
         return target
 
     def _sweep(self) -> None:
@@ -116,8 +115,3 @@ class PrepackedCache:
             with suppress(OSError):
                 if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER:
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _to_disk(file: Path) -> None:
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())

@@ -61,6 +61,7 @@ ROUTES: Final[dict[str, Route]] = {
     **{path: Route("GET", playground.page, needs_key=False) for path in playground.FILES},
 }
 
+_METHODS: Final = {"GET": ("GET", "HEAD"), "POST": ("POST",)}
 _SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -83,7 +84,7 @@ def make_app(state: State) -> ASGIApp:
             raise UnknownPathError
         if route.needs_key and state.settings.keys and not is_valid(_key(request), state.settings.keys):
             raise KeyRefusedError
-        if request.method not in (route.method, "HEAD" if route.method == "GET" else route.method):
+        if request.method not in _METHODS[route.method]:
             raise MethodError
         return await route.handler(request, state)
 

@@ -33,13 +33,14 @@ def run(parsed: argparse.Namespace, arguments: list[str]) -> int:
         OSError: If the address is taken.
     """
     settings = _settings(parsed)
-    open_folder(settings.folder).check()
+    folder = open_folder(settings.folder)
     set_up(parsed.log_level)
     if parsed.listen_fd is not None:
         sockets = _inherited(parsed.listen_fd)
     else:
         sockets = listen(settings)
         if parsed.workers > 1:
+            folder.check()  # loading does so too, but a worker that cannot load would be started for ever
             return Supervisor(arguments, parsed.workers, sockets).run()
     asyncio.run(serve(settings, sockets))
     return 0

@@ -91,7 +91,7 @@ class Dispatcher:
             loop = asyncio.get_running_loop()
             task = loop.create_task(self._run_batch(batch, loop))
             self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._tasks.discard)
 
     async def _run_batch(self, batch: Batch, loop: asyncio.AbstractEventLoop) -> None:
         grid = pad(batch.rows)
@@ -103,7 +103,8 @@ class Dispatcher:
             self._fail(batch, InternalError())
         else:
             self._on_batch(int(grid[1].sum()), time.perf_counter() - started)
-            for ticket in batch.deliver(vectors):
+            batch.deliver(vectors)
+            for ticket in batch.tickets:
                 if ticket.is_done:
                     self._settle(ticket, None)
         finally:
@@ -111,7 +112,7 @@ class Dispatcher:
         self._start_batches()
 
     def _fail(self, batch: Batch, error: RequestError) -> None:
-        for ticket in {id(ticket): ticket for ticket, _ in batch.parts}.values():
+        for ticket in batch.tickets:
             self._queue.remove(ticket)
             self._settle(ticket, error)
 
@@ -124,6 +125,3 @@ class Dispatcher:
             answer.set_result(None)
         else:
             answer.set_exception(error)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)

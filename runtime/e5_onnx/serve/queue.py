@@ -65,12 +65,16 @@ class Batch:
         """Token ids of each."""
         return [ticket.rows[index] for ticket, index in self.parts]
 
-    def deliver(self, vectors: NDArray[np.float32]) -> list[Ticket]:
-        """Gives each ticket its vectors, and returns the tickets that took part."""
+    @property
+    def tickets(self) -> list[Ticket]:
+        """Those that take part, each once."""
+        return list({id(ticket): ticket for ticket, _ in self.parts}.values())
+
+    def deliver(self, vectors: NDArray[np.float32]) -> None:
+        """Gives each ticket its vectors."""
         for (ticket, index), vector in zip(self.parts, vectors, strict=True):
             ticket.vectors[index] = vector
             ticket.running -= 1
-        return list({id(ticket): ticket for ticket, _ in self.parts}.values())
 
 
 class FairQueue:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from e5_onnx.errors import OptionError
 from e5_onnx.recipes import Recipe, Role
 from e5_onnx.serve.errors import BadInputError, UnknownModelError
 from e5_onnx.serve.settings import Settings
+
+_BY_SUFFIX: Final[dict[str, Role]] = {"query": "query", "document": "document"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,7 @@ class RoleChoice:
             raise BadInputError(
                 f"the model's name says {suffix} and input_type {input_type}", param="input_type"
             )
-        named: Role | None = {"query": "query", "document": "document"}.get(suffix)  # type: ignore[assignment]
-        return self.or_default(input_type or named, field="input_type")
+        return self.or_default(input_type or _BY_SUFFIX.get(suffix), field="input_type")
 
     def or_default(self, named: Role | None, *, field: str) -> Role:
         """The role that was named, or the one for requests that name none.
@@ -44,15 +47,13 @@ class RoleChoice:
         Raises:
             BadInputError: If none was named and there is no default.
         """
-        chosen = named or self.settings.default_role
-        if chosen is not None:
-            return chosen
-        if not self.recipe.has_roles:
-            return "document"  # written like a query
-        name = self.settings.name
-        raise BadInputError(
-            f"this model writes queries and documents differently: say which these texts are with "
-            f'"{field}": "query" or "document", or by the model name "{name}:query" or "{name}:document"; '
-            "the operator can choose one for such requests with --default-role",
-            param=field,
-        )
+        try:
+            return self.recipe.choose_role(named or self.settings.default_role)
+        except OptionError as error:
+            name = self.settings.name
+            raise BadInputError(
+                "this model writes queries and documents differently: say which these texts are with "
+                f'"{field}": "query" or "document", or by the model name "{name}:query" or '
+                f'"{name}:document"; the operator can choose one for such requests with --default-role',
+                param=field,
+            ) from error
