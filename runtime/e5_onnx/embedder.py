@@ -69,7 +69,7 @@ class Embedder:
             mode: `latency` has all threads work on one batch, which is best for the time of one text;
                 `throughput` has each work on a batch of its own, which embeds many texts 10 to 30% faster and
                 one long text slower. `auto` is latency.
-            cache_dir: Where to keep weights packed for this machine, so that a start takes less time and
+            cache_dir: Where to keep weights packed for this machine, so that the heap stays small and
                 processes share them; None is E5_ONNX_CACHE of the environment, or no cache.
 
         Raises:

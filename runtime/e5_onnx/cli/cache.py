@@ -15,8 +15,8 @@ from e5_onnx.prepacked.place import ENVIRONMENT, cache_root
 _TEXT: Final = f"""\
 Lists or clears the cache of weights that were packed for this machine.
 
-The cache is off unless {ENVIRONMENT} or Embedder(cache_dir=...) names a folder. With it a start takes less \
-time and less memory, and several processes share one copy of the weights."""
+The cache is off unless {ENVIRONMENT} or Embedder(cache_dir=...) names a folder. With it the heap of a \
+large model stays small, and several processes share one copy of the weights."""
 _EXAMPLE: Final = "example:\n  e5 cache list\n  e5 cache clear --stale --cache-dir /var/cache/e5"
 _MB: Final = 1_000_000
 

@@ -2,6 +2,6 @@
 
 onnxruntime copies every weight into its kernel's own layout when a graph is loaded: a heap of hundreds of
 megabytes for each process, made anew at each start. The cache keeps the copies in a file that is mapped
-instead, so that a start takes less time and all processes share one copy. What is in it fits one CPU and one
+instead, so that the heap stays small and all processes share one copy. What is in it fits one CPU and one
 onnxruntime and is never to be shipped.
 """
