@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from e5_onnx import Embedder
 from e5_onnx.batching import pad, plan_batches
+from e5_onnx.folder import open_folder
 from e5_onnx.options import Mode
 from e5_onnx_perf.peers import Peer, PeerName, PeerSource, import_peer
 
@@ -107,7 +108,7 @@ class _EmbedderEngine:
         )
         self.setting = f"{spec.threads} threads, mode {mode}, {self._model.tokenizer}"
         self.precision = self._model.manifest.precision
-        self.disk_bytes = sum(entry.bytes for entry in self._model.manifest.files.values())
+        self.disk_bytes = open_folder(Path(spec.path)).size_bytes
 
     def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
         return lambda: self._model.embed(texts)
