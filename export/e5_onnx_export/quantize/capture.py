@@ -70,7 +70,8 @@ def capture_inputs(
             values = session.run(names, {"input_ids": grid, "attention_mask": mask})
             for collector, value in zip(collectors.values(), values, strict=True):
                 collector.add(value)
-        return {linear: collector.sample() for linear, collector in collectors.items()}
+        # One after another: at full size the moments are 2 GB, and there is room for one copy of them.
+        return {linear: collectors.pop(linear).sample() for linear in linears}
     finally:
         observed.unlink()
 
