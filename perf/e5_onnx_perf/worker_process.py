@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,8 @@ class WorkerProcess:
         self._errors.seek(0)
         said = self._errors.read().strip().splitlines()
         self.close()
+        if code < 0:  # then what it said last has nothing to do with it
+            return WorkerError(self.name, f"it was killed by {signal.Signals(-code).name}")
         return WorkerError(self.name, said[-1] if said else f"it ended with exit code {code}")
 
     def __enter__(self) -> Self:

@@ -156,7 +156,7 @@ def test_a_worker_that_died_between_jobs(tiny_folder: Path) -> None:
     with Worker(Contestant("session", tiny_folder), 1) as worker:
         worker._process.kill()
         worker._process.wait()
-        with pytest.raises(WorkerError, match=r"session tiny_e5: it ended with exit code -9"):
+        with pytest.raises(WorkerError, match=r"session tiny_e5: it was killed by SIGKILL"):
             worker.ask("time", Draw("1x16", 0, WORDS))
 
 

@@ -18,7 +18,7 @@ from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.speed.cold_start import measure_cold_start
 from e5_onnx_perf.speed.command import write_results
 from e5_onnx_perf.speed.engine import EngineSpec, load_engine
-from e5_onnx_perf.speed.measure import Comparison, Measured, Timing
+from e5_onnx_perf.speed.measure import Comparison, Measured, Round, Timing, warmed_up
 from e5_onnx_perf.speed.results import results
 from e5_onnx_perf.speed.scaling import measure_scaling
 from e5_onnx_perf.speed.sharing import measure_sharing
@@ -84,6 +84,22 @@ def test_our_own_engines_give_the_same_vectors(
 def test_an_engine_that_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(WorkerError, match=r"absent: .*no model folder at"):
         measure_cold_start(spec(tmp_path / "absent"), files=[], rounds=1)
+
+
+class Dying:
+    """A worker that loaded and cannot embed."""
+
+    def request(self, _message: object) -> dict[str, Any]:
+        raise WorkerError("it", "it was killed by SIGILL")
+
+
+def test_a_peer_that_dies_of_the_first_texts_is_absent(tmp_path: Path) -> None:
+    asked, absent = Round({"8x16": [["moon"]]}, {"8x16": 3}), {}
+    dying: Any = Dying()
+    assert warmed_up([(spec(tmp_path, "llama.cpp"), dying)], asked, absent) == []
+    assert absent == {"llama.cpp": "it was killed by SIGILL"}
+    with pytest.raises(WorkerError, match="SIGILL"):
+        warmed_up([(spec(tmp_path), dying)], asked, absent)
 
 
 def test_cold_starts_and_scaling(exported, maker: TextMaker) -> None:

@@ -26,6 +26,9 @@ _AGREEMENT: Final = 24  # texts whose vectors are compared
 _PEAK: Final = (256,) * 8
 
 
+Running = tuple[EngineSpec, WorkerProcess]
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Times of an engine on a workload.
@@ -117,9 +120,9 @@ def measure(
                 workers.append((spec, stack.enter_context(_start(spec))))
             except WorkerError as error:
                 absent[spec.name] = error.reason
-        answers: list[dict[str, list[dict[str, Any]]]] = [{} for _ in workers]
         drawn = [_draw(workloads, maker, seed) for seed in range(rounds + 1)]
-        _take_turns(workers, drawn[0], lambda _number, _name, _answer: None)
+        workers = warmed_up(workers, drawn[0], absent)
+        answers: list[dict[str, list[dict[str, Any]]]] = [{} for _ in workers]
         started, busy, ours = time.perf_counter(), busy_seconds(), -time.process_time()
         for asked in progress.track(drawn[1:], label="rounds", total=rounds):
             ours += _take_turns(
@@ -140,6 +143,21 @@ def _start(spec: EngineSpec) -> WorkerProcess:
     return WorkerProcess(spec.name, MODULE, json.dumps(asdict(spec)))
 
 
+def warmed_up(workers: Sequence[Running], asked: Round, absent: dict[str, str]) -> list[Running]:
+    """Has each do everything once; a peer that dies of it is absent, an engine of ours is an error."""
+    alive = []
+    for spec, worker in workers:
+        try:
+            _take_turns([(spec, worker)], asked, lambda _number, _name, _answer: None)
+        except WorkerError as error:
+            if not spec.is_peer:
+                raise
+            absent[spec.name] = error.reason
+        else:
+            alive.append((spec, worker))
+    return alive
+
+
 def _draw(workloads: Sequence[Workload], maker: TextMaker, seed: int) -> Round:
     requests = {workload.name: workload.make(maker, seed) for workload in workloads}
     tokens = {name: sum(sum(maker.count(texts)) for texts in made) for name, made in requests.items()}
@@ -147,7 +165,7 @@ def _draw(workloads: Sequence[Workload], maker: TextMaker, seed: int) -> Round:
 
 
 def _take_turns(
-    workers: Sequence[tuple[EngineSpec, WorkerProcess]],
+    workers: Sequence[Running],
     asked: Round,
     keep: Callable[[int, str, dict[str, Any]], None],
 ) -> float:
