@@ -85,6 +85,6 @@ $(VENV)/dev.stamp: $(VENV)/demo.stamp
 
 $(REFERENCE_VENV)/reference.stamp: $(REFERENCE_VENV)/python.stamp pyproject.toml constraints/ci.txt
 	$(say) '$(REFERENCE_VENV): installing all extras, torch among them (a GB or more)'
-	@$(REFERENCE_VENV)/bin/python $(install) '.[browser,bulk,chroma,clients,demo,dev,examples,export,haystack,langchain,lean,llama-index,mteb,peers,perf,reference,serve]' \
+	@$(REFERENCE_VENV)/bin/python $(install) '.[browser,bulk,chroma,clients,demo,dev,examples,export,haystack,langchain,lean,llama-index,mteb,peers,perf,ray,reference,serve]' \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 	@touch $@

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,21 @@ def test_the_unit_starts_a_real_command() -> None:
     assert Path(path).name == "e5"
     assert parsed.key_file is not None
     assert parsed.max_memory < 2000
+
+
+HADOLINT = Path(sys.executable).with_name("hadolint")
+
+
+@pytest.mark.skipif(not HADOLINT.is_file(), reason="hadolint is not installed")
+def test_a_linter_finds_nothing_in_the_dockerfile(tmp_path: Path) -> None:
+    def lint(file: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([HADOLINT, file], capture_output=True, text=True, check=False, timeout=60)
+
+    done = lint(DEPLOY / "Dockerfile")
+    assert (done.returncode, done.stdout) == (0, "")
+    spoilt = tmp_path / "Dockerfile"
+    spoilt.write_text(DOCKERFILE.replace("FROM python:3.12-slim\n", "FROM python\n"), "utf-8")
+    assert "DL3006" in lint(spoilt).stdout
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")

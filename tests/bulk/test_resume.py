@@ -85,10 +85,10 @@ def test_killed_at_random_moments(
     output: str, seed: int, *, tmp_path: Path, path: Path, job: Callable[..., Job], tiny_folder: Path
 ) -> None:
     columns = Columns("text", "doc", ("year",))
-    run_bulk(job(path, output=tmp_path / "whole" / output, columns=columns))
+    run_bulk(job(path, output=tmp_path / "whole" / output, columns=columns, shard_rows=10))
     out = tmp_path / output
     command = [sys.executable, "-c", SLOW_RUN, "embed", str(tiny_folder), str(path), "--output", str(out)]
-    command += ["--role", "document", "--id-column", "doc", "--keep", "year", "--shard-rows", "40"]
+    command += ["--role", "document", "--id-column", "doc", "--keep", "year", "--shard-rows", "10"]
     generator = random.Random(seed)  # noqa: S311 - to be repeated
     killed = 0
     for _ in range(6):

@@ -7,7 +7,11 @@ e5_onnx.E5Error
     ├── ResumeError         (ValueError)       the output was begun from other input or with other options
     ├── OutputExistsError   (FileExistsError)  the output's name is taken by something else
     ├── OutputBusyError     (RuntimeError)     another process writes there
-    └── ShardLostError      (RuntimeError)     a worker's file is not to be seen from here
+    ├── ShardLostError      (RuntimeError)     a worker's file is not to be seen from here
+    └── ClusterError                           something is wrong with a cluster, or with what its nodes see
+        ├── ModelPlaceError (ValueError)         a URI that nothing can be fetched from
+        ├── NoNodeError     (RuntimeError)       no node has the CPUs that were asked for
+        └── NotSharedError  (FileNotFoundError)  a node does not see a folder that all must share
 """
 
 from __future__ import annotations
@@ -69,3 +73,36 @@ class ShardLostError(BulkError, RuntimeError):
             f"{part} was written on {node} and is not to be seen here: --output must lie on storage that all "
             "nodes share"
         )
+
+
+class ClusterError(BulkError):
+    """Something is wrong with the cluster, or with what its nodes can see."""
+
+
+class ModelPlaceError(ClusterError, ValueError):
+    def __init__(self, place: str, reason: str) -> None:
+        self.place, self.reason = place, reason
+        super().__init__(
+            f"no model folder can be fetched from {place}: {reason}; give a path that every node sees, or a "
+            "URI that pyarrow opens, like s3://bucket/my-e5"
+        )
+
+
+class NoNodeError(ClusterError, RuntimeError):
+    def __init__(self, wanted: int, largest: int) -> None:
+        self.wanted, self.largest = wanted, largest
+        super().__init__(
+            f"no node of the cluster has {wanted} CPUs, the largest has {largest}: ask for fewer --threads"
+        )
+
+
+class NotSharedError(ClusterError, FileNotFoundError):
+    def __init__(self, folder: Path, node: str) -> None:
+        self.folder, self.node = folder, node
+        super().__init__(
+            f"node {node} does not see {folder}: input and output must lie on storage that all nodes mount "
+            "under the same path"
+        )
+
+    # OSError's own __str__ would print only errno fields, which are not set here.
+    __str__ = Exception.__str__

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
-from e5_onnx.bulk.embedding import EmbeddedChunk
 from e5_onnx.bulk.journal import Receipt
 from e5_onnx.bulk.layout import Layout
 from e5_onnx.bulk.output import Output, open_output
@@ -15,7 +14,7 @@ from e5_onnx.bulk.plan import Plan, Shard
 from e5_onnx.bulk.progress import BulkProgress
 from e5_onnx.bulk.settings import output_schema, settings_of
 from e5_onnx.bulk.survey import Survey, identify, look_through
-from e5_onnx.bulk.work import Tell, Work, do_shards, open_model
+from e5_onnx.bulk.work import Done, Tell, Work, do_shards, open_model
 from e5_onnx.bulk_job import Job
 from e5_onnx.folder import open_folder
 from e5_onnx.text_files import InputFile, find_files
@@ -96,7 +95,7 @@ def embed_here(work: Work, shards: Iterable[Shard], tell: Tell) -> Iterator[Rece
     That is the Embedder's mode `throughput`, only that each thread tokenises too.
     """
     workers = choose_threads(work.job.threads).count
-    with open_model(work.job) as model:
+    with open_model(work) as model:
         yield from do_shards(work, model, shards, workers=workers, tell=tell)
 
 
@@ -127,7 +126,7 @@ def _do(
         progress.close()
 
 
-def _tell(progress: BulkProgress, done: EmbeddedChunk) -> None:
+def _tell(progress: BulkProgress, done: Done) -> None:
     progress.add(done.rows, done.tokens, done.truncated)
 
 

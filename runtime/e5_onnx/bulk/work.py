@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ from e5_onnx.bulk.journal import Receipt
 from e5_onnx.bulk.layout import Layout
 from e5_onnx.bulk.overlap import in_order
 from e5_onnx.bulk.plan import Shard
+from e5_onnx.bulk.settings import METADATA_PREFIX
 from e5_onnx.bulk.survey import Survey
 from e5_onnx.bulk_job import EMBEDDING, Job
 from e5_onnx.embedder import Embedder
@@ -28,7 +29,24 @@ from e5_onnx.recipes import Role
 # Some thousand rows make a row group.
 _CHUNKS_IN_GROUP: Final = 8
 
-Tell = Callable[[EmbeddedChunk], object]
+
+class Done(Protocol):
+    """Rows that were worked on: a chunk's, or a shard's."""
+
+    @property
+    def rows(self) -> int:
+        """Of the input."""
+
+    @property
+    def tokens(self) -> int:
+        """Of the texts, before any cutting."""
+
+    @property
+    def truncated(self) -> int:
+        """Texts that were cut."""
+
+
+Tell = Callable[[Done], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +67,27 @@ class Work:
     schema: pa.Schema
     layout: Layout
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the model that the run was planned with."""
+        metadata = self.schema.metadata or {}
+        return str(metadata[f"{METADATA_PREFIX}fingerprint".encode()], "ascii")
 
-def open_model(job: Job) -> Embedder:
+
+def open_model(work: Work) -> Embedder:
     """Opens a run's model for `do_shards`: one thread to a batch, and batches that stay in its cache.
 
     Raises:
-        E5Error: A leaf of it.
+        FingerprintError: If it is not the model that the run was planned with.
+        E5Error: Another leaf of it.
     """
-    return Embedder(job.model, threads=1, token_budget=CALLERS_BUDGET, tokenizer=job.tokenizer)
+    return Embedder(
+        work.job.model,
+        threads=1,
+        token_budget=CALLERS_BUDGET,
+        tokenizer=work.job.tokenizer,
+        fingerprint=work.fingerprint,
+    )
 
 
 def do_shards(

@@ -25,13 +25,17 @@ TEXT: Final = """\
 In bulk (extra [bulk]), INPUT is any number of files, folders, and patterns in quotes: .parquet, .arrow,
 .feather, .csv, .jsonl and .txt, the last three also with .gz or .zst. --output is a folder, for a Parquet
 data set, or a .npy file, with the ids beside it. A run that was stopped does what is missing when the same
-command is given again. Bad rows are set aside in rejects.jsonl."""
+command is given again. Bad rows are set aside in rejects.jsonl. --engine ray (extra [ray]) does the same on a
+cluster, whose nodes see the same files under the same paths; --threads is then what each worker takes."""
 
 if TYPE_CHECKING:
-    from e5_onnx.bulk.run import Summary
+    from e5_onnx.bulk.run import Engine, Summary
 
 _PLAIN: Final = ("txt", "jsonl")
-_OWN: Final = ("id_column", "keep", "vectors", "on_bad_row", "shard_rows", "identity")
+_OWN: Final = (
+    "id_column", "keep", "vectors", "on_bad_row", "shard_rows", "identity", "engine", "address", "node_model",
+)  # fmt: skip
+_ENGINES: Final = ("local", "ray")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--identity", choices=IDENTITY_KINDS, help="what the input is known again by (default: content)"
+    )
+    group.add_argument("--engine", choices=_ENGINES, help="this process, or a Ray cluster (default: local)")
+    group.add_argument("--address", metavar="A", help="of the cluster (default: RAY_ADDRESS, or one here)")
+    group.add_argument(
+        "--node-model",
+        metavar="PLACE",
+        help="where nodes find the model: a path, or a URI that each fetches once (default: MODEL's path)",
     )
 
 
@@ -71,12 +82,29 @@ def run(parsed: argparse.Namespace) -> int:
     job = job_of(parsed)
     progress = BulkProgress(shown=False if parsed.no_progress else None)
     try:
-        done = run_bulk(job, progress=progress)
+        done = run_bulk(job, engine=engine_of(parsed), progress=progress)
     except KeyboardInterrupt:
         progress.say("what is done is kept: the same command goes on from there")
         raise
     sys.stderr.write(f"e5: {_told(done, Layout(job.output).rejects)}; {progress.texts.rates()}\n")
     return DONE
+
+
+def engine_of(parsed: argparse.Namespace) -> Engine | None:
+    """Where the arguments want the work to be done; None for this process.
+
+    Raises:
+        OptionError: For an option of a cluster without one.
+        MissingExtraError: If the extra `[ray]` is not installed.
+    """
+    if parsed.engine == "ray":
+        from e5_onnx.ray.engine import RayEngine
+
+        return RayEngine(parsed.address, parsed.node_model)
+    for option, value in (("--address", parsed.address), ("--node-model", parsed.node_model)):
+        if value is not None:
+            raise OptionError(option, value, "given together with --engine ray")
+    return None
 
 
 def _told(done: Summary, rejects: Path) -> str:

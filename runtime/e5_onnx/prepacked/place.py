@@ -20,16 +20,20 @@ def cache_root(chosen: str | os.PathLike[str] | None) -> Path | None:
     return Path(named) if named else None
 
 
-def open_place(root: Path) -> Path:
+def open_place(root: Path, name: str = _NAME) -> Path:
     """Makes the cache's own folder in `root`, for its owner only, or checks the one that is there.
 
     A graph that is loaded from a file is code that runs: whoever could write here could run theirs.
+
+    Args:
+        root: As chosen by `cache_root`.
+        name: Of the folder: that of packed weights, or of whole models.
 
     Raises:
         UnsafeCacheError: If it is a link or no folder, is someone else's, or is open to others.
         OSError: If it cannot be made.
     """
-    place = root / _NAME
+    place = root / name
     place.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode):
