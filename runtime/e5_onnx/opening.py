@@ -42,6 +42,7 @@ def open_engine(path: Path, options: Options, threads: int) -> Engine:
         opened,
         threads // callers,
         exact_int8=exact,
+        spinning=options.mode == "latency",
         cache_dir=options.cache_dir,
         whole=options.verify or pinned,
     )

@@ -174,9 +174,9 @@ def test_a_cache_that_cannot_be_made_costs_a_warning(tiny_folder: Path, tmp_path
 def test_an_entry_that_does_not_load_costs_a_warning(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(folder: Path, *_: int, exact_int8: bool, optimised: bool) -> Session:
+    def load(folder: Path, *_: int, exact_int8: bool, optimised: bool, spinning: bool) -> Session:
         assert optimised
-        raise ModelLoadError(GRAPH_NAME, f"no {folder.name}, {exact_int8}")
+        raise ModelLoadError(GRAPH_NAME, f"no {folder.name}, {exact_int8}, {spinning}")
 
     with monkeypatch.context() as patched:
         patched.setattr("e5_onnx.prepacked.sessions.Session", load)

@@ -6,7 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from e5_onnx import Embedder, session
 from e5_onnx.errors import InferenceError, ModelLoadError, RuntimeTooOldError
+from e5_onnx.options import Mode
 from e5_onnx.session import Session, map_load_errors, map_run_errors, require_onnxruntime
 
 # Every exception type of onnxruntime's C binding: its base is Exception, so a seam must name no type.
@@ -43,9 +45,9 @@ def test_an_interrupt_is_not_an_error_of_the_model() -> None:
 
 
 def test_an_empty_row_is_an_inference_error(tiny_folder: Path) -> None:
-    session = Session(tiny_folder, 1)
+    opened = Session(tiny_folder, 1)
     with pytest.raises(InferenceError, match="a batch of 1 texts, 4 tokens long"):
-        session.run(np.ones((1, 4), np.int64), np.zeros((1, 4), np.int64))
+        opened.run(np.ones((1, 4), np.int64), np.zeros((1, 4), np.int64))
 
 
 def test_exact_kernels_give_the_same_vectors(tiny_folder: Path) -> None:
@@ -53,6 +55,24 @@ def test_exact_kernels_give_the_same_vectors(tiny_folder: Path) -> None:
     plain = Session(tiny_folder, 1).run(ids, mask)
     exact = Session(tiny_folder, 1, exact_int8=True).run(ids, mask)
     np.testing.assert_allclose(exact, plain, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "spins", "threads"), [("auto", "0", 2), ("throughput", "0", 1), ("latency", "1", 2)]
+)
+def test_threads_sleep_unless_latency_is_asked_for(
+    mode: Mode, spins: str, threads: int, *, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[onnxruntime.SessionOptions] = []
+    load = session._load
+    monkeypatch.setattr(
+        session, "_load", lambda folder, options: seen.append(options) or load(folder, options)
+    )
+    with Embedder(tiny_folder, threads=2, mode=mode) as model:
+        model.embed("moon")
+    (options,) = seen
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == spins
+    assert options.intra_op_num_threads == threads
 
 
 @pytest.mark.parametrize("version", ["1.30", "1.0", "0.9.1"])

@@ -19,6 +19,7 @@ def open_session(
     threads: int,
     *,
     exact_int8: bool,
+    spinning: bool,
     cache_dir: str | os.PathLike[str] | None,
     whole: bool,
 ) -> Session:
@@ -30,6 +31,7 @@ def open_session(
         opened: The folder, checked.
         threads: Of the session.
         exact_int8: Whether to use the slower exact kernels.
+        spinning: Whether threads that wait do not sleep (`session_options`).
         cache_dir: The cache; None asks the environment.
         whole: Whether to hash every byte of the cached copy, too.
 
@@ -40,20 +42,22 @@ def open_session(
     root = cache_root(cache_dir)
     if root is not None:
         try:
-            return _cached(opened, threads, exact_int8=exact_int8, root=root, whole=whole)
+            return _cached(opened, threads, exact_int8=exact_int8, spinning=spinning, root=root, whole=whole)
         except UnsafeCacheError:
             raise
         except (OSError, ModelLoadError) as error:
             warnings.warn(CacheWarning(root, str(error)), stacklevel=5)
-    return Session(opened.path, threads, exact_int8=exact_int8)
+    return Session(opened.path, threads, exact_int8=exact_int8, spinning=spinning)
 
 
-def _cached(opened: ModelFolder, threads: int, *, exact_int8: bool, root: Path, whole: bool) -> Session:
+def _cached(
+    opened: ModelFolder, threads: int, *, exact_int8: bool, spinning: bool, root: Path, whole: bool
+) -> Session:
     cache = PrepackedCache(root)
     purpose = packed_for(opened.manifest, exact_int8=exact_int8)
     folder = cache.find(purpose, whole=whole) or cache.make(opened, purpose)
     try:
-        return Session(folder, threads, exact_int8=exact_int8, optimised=True)
+        return Session(folder, threads, exact_int8=exact_int8, optimised=True, spinning=spinning)
     except ModelLoadError:
         cache.remove(folder)
         raise
