@@ -22,20 +22,26 @@ KEY = "the-key-of-this-measurement"
 def test_the_command(
     exported, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"_ROUNDS": 1, "_REQUESTS": 4, "_SINGLES": 5, "_BULK": 40, "_CLIENTS": 3}.items():
+    small = {"_ROUNDS": 1, "_REQUESTS": 4, "_SINGLES": 5, "_BULK": 40, "_CLIENTS": 3}
+    for name, value in small.items():
         monkeypatch.setattr(command, name, value)
     monkeypatch.delenv("E5_ONNX_KEYS", raising=False)
     assert main(["serve", str(exported.folder), "--seconds", "3", "--out", str(tmp_path / "out")]) == 0
     values = json.loads((tmp_path / "out" / "serve.json").read_text("utf-8"))
-    assert [row["engine"] for row in values["throughput"]] == ["library", "e5 serve"]
+    assert [row["engine"] for row in values["throughput"]] == [
+        "library",
+        "e5 serve, latency",
+        "e5 serve, throughput",
+    ]
     assert all(row["texts_per_s"] > 0 for row in values["throughput"])
     names = [(row["engine"], row["beside"]) for row in values["delays"]]
     assert names == [
         ("library, latency", "nothing"),
         ("library, throughput", "nothing"),
         ("e5 serve, latency", "nothing"),
-        ("e5 serve", "nothing"),
-        ("e5 serve", "a request of 40 texts"),
+        ("e5 serve, throughput", "nothing"),
+        ("e5 serve, latency", "a request of 40 texts"),
+        ("e5 serve, throughput", "a request of 40 texts"),
     ]
     assert all(0 < row["p50_ms"] <= row["p99_ms"] for row in values["delays"])
     found = values["abuse"]

@@ -36,7 +36,7 @@ the same text. With --checkpoint a page of Starlette around sentence-transformer
 EXAMPLE: Final = "  e5-perf serve e5-small-int8 --seconds 600 --out serve"
 
 _CLIENTS, _ROUNDS = 32, 3
-_REQUESTS, _SINGLES, _BULK = 96, 200, 2000
+_REQUESTS, _SINGLES, _BESIDE, _BULK = 96, 200, 60, 2000
 _KEY: Final = "the-key-of-this-measurement"
 _MODES: Final[tuple[Mode, ...]] = ("latency", "throughput")
 Values = dict[str, Any]
@@ -61,7 +61,10 @@ def run(parsed: argparse.Namespace) -> int:
     progress = TerminalProgress()
     with ExitStack() as stack:
         model = stack.enter_context(Embedder(parsed.folder, mode="throughput", overflow="truncate"))
-        servers = [stack.enter_context(our_server(parsed.folder))]
+        servers = [
+            stack.enter_context(our_server(parsed.folder, "--mode", mode, name=f"e5 serve, {mode}"))
+            for mode in _MODES
+        ]
         if parsed.checkpoint is not None:
             servers.append(stack.enter_context(peer_server(parsed.checkpoint)))
         progress.step("throughput")
@@ -113,14 +116,12 @@ def _delays(folder: Path, servers: Sequence[ServerProcess], maker: TextMaker) ->
         with Embedder(folder, mode=mode) as model:
             own = Latencies.of(_own_singles(model, texts))
         rows.append({"engine": f"library, {mode}", "beside": "nothing", **asdict(own)})
-    with our_server(folder, "--mode", "latency") as quick:
-        own = Latencies.of(singles(quick.url, texts))
-    rows.append({"engine": "e5 serve, latency", "beside": "nothing", **asdict(own)})
     for server in servers:
         alone = Latencies.of(singles(server.url, texts))
         rows.append({"engine": server.name, "beside": "nothing", **asdict(alone)})
-    beside = Latencies.of(singles(servers[0].url, texts[:60], beside=bulk))
-    rows.append({"engine": servers[0].name, "beside": f"a request of {_BULK} texts", **asdict(beside)})
+    for server in servers:
+        beside = Latencies.of(singles(server.url, texts[:_BESIDE], beside=bulk))
+        rows.append({"engine": server.name, "beside": f"a request of {_BULK} texts", **asdict(beside)})
     return rows
 
 

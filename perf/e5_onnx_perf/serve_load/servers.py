@@ -80,12 +80,21 @@ class ServerProcess:
         self._log.close()
 
 
-def our_server(folder: Path, *words: str) -> ServerProcess:
-    """`e5 serve FOLDER`, with queries as the default role."""
+def our_server(folder: Path, *words: str, name: str = "e5 serve") -> ServerProcess:
+    """`e5 serve FOLDER`, with queries as the default role.
+
+    Args:
+        folder: The model folder.
+        words: More of the command line.
+        name: For tables.
+
+    Raises:
+        WorkerError: If it does not start.
+    """
     port = _free_port()
     command = [sys.executable, "-m", "e5_onnx.cli", "serve", str(folder), "--name", "model"]
     return ServerProcess(
-        "e5 serve",
+        name,
         [*command, "--default-role", "query", "--log-level", "warning", "--port", str(port), *words],
         port,
     )
