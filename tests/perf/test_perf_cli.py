@@ -9,10 +9,11 @@ import pytest
 
 from e5_onnx.errors import MissingExtraError
 from e5_onnx_perf.accuracy.scores import spearman
-from e5_onnx_perf.arena.command import judge
+from e5_onnx_perf.arena.command import Held, judge
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.errors import ToolMissingError
 from e5_onnx_perf.exactness import command as exact_command
+from e5_onnx_perf.process_memory import Memory
 
 
 def test_qemu_is_asked_for(
@@ -34,15 +35,21 @@ def test_arena(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [row.split(" | ")[0] for row in rows[1:]] == [f"| {n} to {n + 1}" for n in range(1, 12, 2)]
 
 
-def test_a_ratchet_is_known_by_its_second_half() -> None:
-    assert judge([100, 200, 200, 205, 209])["ratchets"] is False
-    assert judge([100, 200, 200, 190, 211]) == {
+def test_a_ratchet_is_known_by_what_comes_after_a_hundred_texts() -> None:
+    def held(*megabytes: float) -> list[Held]:
+        return [Held(40 * number, Memory(0, heap, 0)) for number, heap in enumerate(megabytes, 1)]
+
+    assert judge(held(100, 200, 200, 205, 209))["ratchets"] is False
+    assert judge(held(100, 200, 190, 190, 211)) == {
         "batches": 5,
-        "first_half_peak_mb": 200,
-        "second_half_peak_mb": 211,
+        "texts": 200,
+        "first_peak_mb": 200,
+        "later_peak_mb": 211,
         "growth": 1.055,
         "ratchets": True,
     }
+    # Fewer texts than that: the last call is what comes after.
+    assert judge(held(100, 120))["growth"] == 1.2
 
 
 USAGE = {
