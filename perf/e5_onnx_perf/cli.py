@@ -12,9 +12,12 @@ from e5_onnx_perf import mteb_command
 from e5_onnx_perf.accuracy import command as accuracy_command
 from e5_onnx_perf.accuracy import sts_command
 from e5_onnx_perf.arena import command as arena_command
+from e5_onnx_perf.attention import command as attention_command
+from e5_onnx_perf.bulk_runs import cluster_command, kills_command, rate_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
 from e5_onnx_perf.exactness import command as exact_command
 from e5_onnx_perf.figures import command as figures_command
+from e5_onnx_perf.scale import command as scale_command
 from e5_onnx_perf.serve_load import command as serve_command
 from e5_onnx_perf.speed import command as speed_command
 
@@ -27,9 +30,14 @@ _COMMANDS: Final = {
     "mteb": mteb_command,
     "speed": speed_command,
     "serve": serve_command,
+    "bulk": rate_command,
+    "kills": kills_command,
+    "cluster": cluster_command,
+    "scale": scale_command,
     "figures": figures_command,
     "arena": arena_command,
     "exact": exact_command,
+    "attention": attention_command,
 }
 
 

@@ -13,7 +13,7 @@ from e5_onnx_perf.cli import main
 from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.serve_load import command
 from e5_onnx_perf.serve_load.abuse import Target, abuse
-from e5_onnx_perf.serve_load.load import Latencies
+from e5_onnx_perf.serve_load.load import Latencies, one_after_another
 from e5_onnx_perf.serve_load.servers import our_server
 
 KEY = "the-key-of-this-measurement"
@@ -46,7 +46,7 @@ def test_the_command(
     assert all(0 < row["p50_ms"] <= row["p99_ms"] for row in values["delays"])
     found = values["abuse"]
     assert found["answered"] > 0
-    assert (found["wrong"], found["unanswered"], found["exit_code"]) == (0, 0, 0)
+    assert (found["wrong"], found["unanswered"], found["exit_code"]) == (0, {}, 0)
     assert found["alive_at_the_end"]
     assert any(name.endswith(("400", "401", "413", " 0")) for name in found["broken"])
     printed = capsys.readouterr().out
@@ -63,6 +63,26 @@ def test_wrong_vectors_are_found(exported, monkeypatch: pytest.MonkeyPatch) -> N
     assert found.wrong > 0
     assert found.answered == 0
     assert found.memory_mb[0] > 10
+
+
+@pytest.mark.parametrize(
+    ("change", "harmed"),
+    [
+        ({}, False),
+        ({"refused": {"429": 3}}, False),
+        ({"refused": {"500": 1}}, True),
+        ({"unanswered": {"ReadError: ": 1}}, True),
+        ({"wrong": 1}, True),
+        ({"exit_code": 1}, True),
+    ],
+)
+def test_what_is_harm(change: dict[str, object], harmed: bool) -> None:
+    assert command._harmed({"wrong": 0, "refused": {}, "unanswered": {}, "exit_code": 0} | change) is harmed
+
+
+def test_an_answer_without_vectors_is_no_time(exported) -> None:
+    with our_server(exported.folder) as server, pytest.raises(WorkerError, match=r"error"):
+        one_after_another(server.url, ["\ud800"])
 
 
 def test_a_server_that_does_not_start(tmp_path: Path) -> None:

@@ -34,14 +34,16 @@ class Found:
     Attributes:
         answered: Good requests with the right vectors.
         wrong: Good requests with others.
-        unanswered: Good requests without an answer.
+        refused: Good requests that got another answer than vectors, by status: 429 is allowed, 500 is not.
+        unanswered: Good requests without an answer, by what the client saw.
         statuses: What broken requests got, by kind and status; 0 where the connection was closed.
         memory_mb: The server's resident memory, each second.
     """
 
     answered: int = 0
     wrong: int = 0
-    unanswered: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    unanswered: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     memory_mb: list[float] = field(default_factory=list)
 
@@ -109,10 +111,13 @@ class _Mob:
             answer = await self._client.post(
                 _PATH, json=body([self._target.texts[index] for index in chosen])
             )
-            vectors = np.array([row["embedding"] for row in answer.json()["data"]], np.float32)
-        except (httpx.HTTPError, KeyError, ValueError):
-            self.found.unanswered += 1
+        except httpx.HTTPError as error:
+            self.found.unanswered[f"{type(error).__name__}: {error}"] += 1
             return
+        if answer.status_code != httpx.codes.OK:
+            self.found.refused[str(answer.status_code)] += 1
+            return
+        vectors = np.array([row["embedding"] for row in answer.json()["data"]], np.float32)
         if np.abs(vectors - self._target.truth[chosen]).max() <= _TOLERANCE:
             self.found.answered += 1
         else:

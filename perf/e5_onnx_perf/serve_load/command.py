@@ -77,9 +77,12 @@ def run(parsed: argparse.Namespace) -> int:
         parsed.out.mkdir(parents=True, exist_ok=True)
         write_json(values, parsed.out / "serve.json")
     sys.stdout.write(json.dumps(values, indent=2) + "\n")
-    return int(
-        bool(values["abuse"]["wrong"] or values["abuse"]["unanswered"] or values["abuse"]["exit_code"])
-    )
+    return int(_harmed(values["abuse"]))
+
+
+def _harmed(abuse: Values) -> bool:
+    failed = any(status == "500" for status in abuse["refused"])
+    return bool(abuse["wrong"] or abuse["unanswered"] or abuse["exit_code"] or failed)
 
 
 def _throughput(model: Embedder, servers: Sequence[ServerProcess], maker: TextMaker) -> list[Values]:
@@ -150,7 +153,8 @@ def _abuse(folder: Path, maker: TextMaker, *, seconds: float) -> Values:
         "seconds": seconds,
         "answered": found.answered,
         "wrong": found.wrong,
-        "unanswered": found.unanswered,
+        "refused": dict(sorted(found.refused.items())),
+        "unanswered": dict(sorted(found.unanswered.items())),
         "broken": dict(sorted(found.statuses.items())),
         "alive_at_the_end": alive,
         "exit_code": code,

@@ -1,0 +1,1 @@
+"""Operators that could do the attention of the graph, beside each other."""

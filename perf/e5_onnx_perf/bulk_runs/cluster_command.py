@@ -1,0 +1,176 @@
+"""`e5-perf cluster`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from e5_onnx.bulk.run import embed_here, run_bulk
+from e5_onnx.bulk_job import Columns, Job
+from e5_onnx.errors import MissingExtraError, OptionError
+from e5_onnx.folder import open_folder
+from e5_onnx_export.progress import TerminalProgress
+from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.bulk_runs.corpus import write_corpus
+from e5_onnx_perf.bulk_runs.timed_engine import TimedEngine
+
+TEXT: Final = """\
+Compares a bulk run on a local Ray cluster with the same run without one, on the same CPUs.
+
+Ways take turns. Rates are given with and without the start of workers. What scheduling costs is measured
+apart, on shards of one row, where there is hardly anything to compute."""
+
+EXAMPLE: Final = "  e5-perf cluster e5-small-int8 --data DIR --out cluster"
+
+_ROWS, _SHARD_ROWS, _ROUNDS, _TINY_SHARDS = 40_000, 1000, 3, 200
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to run.
+
+    Attributes:
+        name: For the table.
+        nodes: CPUs of each node of a cluster; none for this process.
+        threads: Of each worker.
+    """
+
+    name: str
+    nodes: tuple[int, ...]
+    threads: int
+
+    @property
+    def lanes(self) -> int:
+        """Shards that are worked on at once: a process works on one, with all its threads."""
+        return len(self.nodes) or 1
+
+
+WAYS: Final = (
+    Way("one process, 1 CPU", (), 1),
+    Way("one process, 2 CPUs", (), 2),
+    Way("Ray, a node of 1 CPU", (1,), 1),
+    Way("Ray, a node of 2 CPUs", (2,), 2),
+    Way("Ray, two nodes of 1 CPU", (1, 1), 1),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="a folder that holds tatoeba/; else words")
+    parser.add_argument("--rows", type=int, default=_ROWS, help="of the corpus (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where cluster.json is written")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the command."""
+    if parsed.rows < 4 * _SHARD_ROWS:
+        raise OptionError("--rows", parsed.rows, f"at least {4 * _SHARD_ROWS}")
+    if parsed.rounds < 1:
+        raise OptionError("--rounds", parsed.rounds, "at least 1")
+    open_folder(parsed.folder)
+    _require_ray()
+    with tempfile.TemporaryDirectory(prefix="e5-perf-cluster-") as scratch:
+        corpus = Path(scratch, "corpus.parquet")
+        write_corpus(corpus, parsed.rows, model=parsed.folder, data=parsed.data)
+        tiny = Path(scratch, "tiny.parquet")
+        write_corpus(tiny, _TINY_SHARDS, model=parsed.folder, data=parsed.data)
+        values = _measure(parsed.folder, corpus, tiny, rounds=parsed.rounds)
+    values["rows"] = parsed.rows
+    if parsed.out:
+        parsed.out.mkdir(parents=True, exist_ok=True)
+        write_json(values, parsed.out / "cluster.json")
+    sys.stdout.write(_table(values))
+    return 0
+
+
+def _require_ray() -> None:
+    try:
+        import ray  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray") from error
+
+
+def _measure(folder: Path, corpus: Path, tiny: Path, *, rounds: int) -> Values:
+    runs: dict[Way, list[TimedEngine]] = {way: [] for way in WAYS}
+    shards: dict[Way, list[float]] = {way: [] for way in WAYS}
+    for number in TerminalProgress().track(range(rounds), label="rounds", total=rounds):
+        for way in WAYS:
+            place = corpus.parent / f"out-{number}-{WAYS.index(way)}"
+            job = Job(folder, (str(corpus),), place, Columns(id="doc"), role="document",
+                      shard_rows=_SHARD_ROWS, threads=way.threads)  # fmt: skip
+            small = replace(job, inputs=(str(tiny),), output=Path(f"{place}-tiny"), shard_rows=1)
+            with _nodes(way.nodes) as address:
+                runs[way].append(_run(job, way, address))
+                shards[way].append(_run(small, way, address).seconds_a_shard)
+    return {"ways": [_row(way, runs[way], shards=shards[way], beside=runs[WAYS[1]]) for way in WAYS]}
+
+
+def _run(job: Job, way: Way, address: str | None) -> TimedEngine:
+    engine = TimedEngine(embed_here, way.lanes)
+    if address is not None:
+        from e5_onnx.ray.engine import RayEngine
+
+        engine = TimedEngine(RayEngine(address), way.lanes)
+    run_bulk(job, engine=engine)
+    return engine
+
+
+def _row(
+    way: Way, runs: Sequence[TimedEngine], *, shards: Sequence[float], beside: Sequence[TimedEngine]
+) -> Values:
+    return {
+        **asdict(way),
+        "tokens_per_s": round(median(run.whole_rate for run in runs)),
+        "steady_tokens_per_s": round(median(run.steady_rate for run in runs)),
+        "start_s": round(median(run.start_seconds for run in runs), 2),
+        "ms_a_shard_of_one_row": round(1000 * median(shards), 2),
+        # Round by round, as neighbours in time.
+        "steady_ratio_to_one_process": round(
+            median(run.steady_rate / other.steady_rate for run, other in zip(runs, beside, strict=True)), 3
+        ),
+    }
+
+
+@contextmanager
+def _nodes(cpus: Sequence[int]) -> Iterator[str | None]:
+    """A cluster of nodes on this machine, with a head that does no work; None for no cluster."""
+    if not cpus:
+        yield None
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for count in cpus:
+            cluster.add_node(num_cpus=count)
+        cluster.wait_for_nodes()
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def _table(values: Values) -> str:
+    lines = [
+        "| way | tokens/s, start included | tokens/s, steady | of one process, 2 CPUs | first shard after, s "
+        "| a shard of one row, ms |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {row['name']} | {row['tokens_per_s']:,} | {row['steady_tokens_per_s']:,} | "
+        f"{row['steady_ratio_to_one_process']:.2f} | {row['start_s']:.1f} | "
+        f"{row['ms_a_shard_of_one_row']:.1f} |"
+        for row in values["ways"]
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,118 @@
+"""`e5-perf bulk`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from e5_onnx.errors import OptionError
+from e5_onnx.folder import open_folder
+from e5_onnx_export.progress import TerminalProgress
+from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.bulk_runs.corpus import read_texts, write_corpus
+from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand, Moment, watch
+from e5_onnx_perf.bulk_runs.graph_rate import GraphAlone
+
+TEXT: Final = """\
+Compares `e5 embed` on many short texts with the graph's own rate, and watches its memory.
+
+The command runs in a process of its own, from a Parquet file to a Parquet data set, its start included.
+Before and after it the graph alone is run by as many callers on the same texts, of which the tokens are
+ready. Memory is compared before and after the first 5% of the shards."""
+
+EXAMPLE: Final = "  e5-perf bulk e5-small-int8 --data DIR --out bulk"
+
+_ROWS, _SHARD_ROWS, _GRAPH_ROWS, _ROUNDS = 200_000, 2000, 20_000, 3
+_SETTLING: Final = 0.05
+Values = dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("folder", metavar="FOLDER", type=Path)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="a folder that holds tatoeba/; else words")
+    parser.add_argument("--rows", type=int, default=_ROWS, help="of the corpus (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where bulk.json is written")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the command."""
+    if parsed.rows < _SHARD_ROWS:
+        raise OptionError("--rows", parsed.rows, f"at least {_SHARD_ROWS}")
+    if parsed.rounds < 1:
+        raise OptionError("--rounds", parsed.rounds, "at least 1")
+    open_folder(parsed.folder)
+    with tempfile.TemporaryDirectory(prefix="e5-perf-bulk-") as scratch:
+        corpus = Path(scratch, "corpus.parquet")
+        write_corpus(corpus, parsed.rows, model=parsed.folder, data=parsed.data)
+        values = _measure(parsed.folder, corpus, rows=parsed.rows, rounds=parsed.rounds)
+    if parsed.out:
+        parsed.out.mkdir(parents=True, exist_ok=True)
+        write_json(values, parsed.out / "bulk.json")
+    sys.stdout.write(_told(values))
+    return 0
+
+
+def _measure(folder: Path, corpus: Path, *, rows: int, rounds: int) -> Values:
+    texts = read_texts(corpus, rows)
+    graph = GraphAlone(folder, texts[:_GRAPH_ROWS])
+    tokens = GraphAlone(folder, texts).tokens if rows > _GRAPH_ROWS else graph.tokens
+    shards = -(-rows // _SHARD_ROWS)
+    graphs, bulks, seconds = [graph.tokens_per_second()], [], []
+    watched: list[list[Moment]] = []
+    for number in TerminalProgress().track(range(rounds), label="rounds", total=rounds):
+        command = EmbedCommand(folder, corpus, corpus.parent / f"out-{number}", _SHARD_ROWS)
+        moments, took = watch(command)
+        watched.append(moments)
+        seconds.append(took)
+        bulks.append(tokens / took)
+        graphs.append(graph.tokens_per_second())
+    graph.close()
+    # Each run beside the mean of what the graph did just before and just after it.
+    ratios = [
+        2 * bulk / (before + after) for bulk, before, after in zip(bulks, graphs, graphs[1:], strict=False)
+    ]
+    return {
+        "rows": rows,
+        "tokens": tokens,
+        "seconds": [round(took, 2) for took in seconds],
+        "tokens_per_s": round(median(bulks)),
+        "rows_per_s": round(median(rows / took for took in seconds), 1),
+        "graph_tokens_per_s": round(median(graphs)),
+        "ratio_to_graph": round(median(ratios), 4),
+        "memory": _memory(max(watched, key=lambda moments: _peaks(moments, shards)[1]), shards),
+    }
+
+
+def _peaks(moments: Sequence[Moment], shards: int) -> tuple[float, float]:
+    settled = [moment.shards > _SETTLING * shards for moment in moments]
+    early = [moment.held.anonymous_mb for moment, late in zip(moments, settled, strict=True) if not late]
+    late = [moment.held.anonymous_mb for moment, late in zip(moments, settled, strict=True) if late]
+    return max(early, default=0.0), max(late, default=0.0)
+
+
+def _memory(moments: Sequence[Moment], shards: int) -> Values:
+    first, rest = _peaks(moments, shards)
+    return {
+        "heap_peak_first_5_percent_mb": round(first, 1),
+        "heap_peak_after_mb": round(rest, 1),
+        "growth": round(rest / first, 4) if first else None,
+        "resident_peak_mb": round(max((moment.held.peak_mb for moment in moments), default=0.0), 1),
+    }
+
+
+def _told(values: Values) -> str:
+    held = values["memory"]
+    return (
+        f"{values['rows']:,} rows, {values['tokens']:,} tokens: {values['rows_per_s']:,.0f} rows/s, "
+        f"{values['tokens_per_s']:,} tokens/s, {values['ratio_to_graph']:.3f} of the graph alone "
+        f"({values['graph_tokens_per_s']:,})\n"
+        f"heap: {held['heap_peak_first_5_percent_mb']:.0f} MB at most in the first 5%, "
+        f"{held['heap_peak_after_mb']:.0f} MB after; resident {held['resident_peak_mb']:.0f} MB at most\n"
+    )

@@ -1,0 +1,1 @@
+"""What a corpus of any size takes."""
