@@ -76,10 +76,10 @@ def _short(value: float) -> str:
 
 
 def _bytes(gigabytes: float) -> str:
-    for unit, size in (("PB", 1e6), ("TB", 1e3), ("GB", 1.0)):
+    for unit, size in (("PB", 1e6), ("TB", 1e3), ("GB", 1.0), ("MB", 1e-3)):
         if gigabytes >= size:
             return f"{gigabytes / size:.3g} {unit}"
-    return f"{gigabytes * 1000:.3g} MB"
+    return f"{gigabytes * 1e6:.3g} kB"
 
 
 def _time(days: float) -> str:
