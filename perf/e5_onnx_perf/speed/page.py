@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from e5_onnx_perf.report.page import render, write_text
 from e5_onnx_perf.report.svg import INK, SERIES, new_picture, to_svg
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _WIDTH: Final = 5.4
 _MB_A_POINT: Final = 4  # of a dot's area
+_POINTS: Final = 72  # an inch
+_NAME_WIDTH, _NAME_HEIGHT = 110, 9  # points
 _OVERVIEW: Final = ("ragged", "8x256", "32x32")
 
 Values = Mapping[str, Any]
@@ -43,25 +48,37 @@ def _overview(values: Values, workload: str) -> str:
     rows = {row["engine"]: row for row in values["results"] if row["workload"] == workload}
     sizes = {row["engine"]: row["disk_mb"] for row in values["memory"]}
     figure, axes = new_picture(_WIDTH, 3.6)
+    places: dict[str, tuple[float, float]] = {}
     for number, (name, row) in enumerate(rows.items()):
         error = max(1e-7, 1 - row["cosine_to_fp32"])
         area = max(12, sizes[name] / _MB_A_POINT)
         axes.scatter([error], [row["tokens_per_s"]], s=area, alpha=0.75, color=SERIES[number % len(SERIES)])
-        axes.annotate(
-            name,
-            (error, row["tokens_per_s"]),
-            xytext=(6, 4),
-            textcoords="offset points",
-            fontsize=7,
-            color=INK,
-        )
+        places[name] = error, row["tokens_per_s"]
     axes.set_xscale("log")
     axes.invert_xaxis()
     axes.margins(0.2, 0.15)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("1 − lowest cosine with fp32: better to the right")
     axes.set_ylabel(f"tokens/s, {workload}")
+    _name(axes, places)
     return to_svg(figure, label=f"Throughput against agreement on {workload}, dots as large as the files")
+
+
+def _name(axes: Axes, places: Mapping[str, tuple[float, float]]) -> None:
+    """Writes names beside dots, each above those that it would cover, with a line to its dot."""
+    scale = _POINTS / axes.figure.dpi
+    dots = {name: axes.transData.transform(place) * scale for name, place in places.items()}
+    taken: list[tuple[float, float]] = []
+    for name, (x, y) in sorted(dots.items(), key=lambda dot: float(dot[1][1])):
+        own = float(y)
+        for other_x, other_y in sorted(taken, key=lambda label: label[1]):
+            if abs(other_x - x) < _NAME_WIDTH and abs(other_y - own) < _NAME_HEIGHT:
+                own = other_y + _NAME_HEIGHT
+        taken.append((float(x), own))
+        axes.annotate(
+            name, places[name], xytext=(9, own - y), textcoords="offset points", va="center", fontsize=7,
+            color=INK, arrowprops={"arrowstyle": "-", "linewidth": 0.4, "color": INK},
+        )  # fmt: skip
 
 
 def _bars(values: Values, workload: str) -> dict[str, str]:
