@@ -89,6 +89,28 @@ def test_two_bulk_requests_take_turns() -> None:
     assert 0.3 <= sum(first_half) / len(first_half) <= 0.7
 
 
+def test_requests_of_medium_size_do_not_starve_a_larger_one() -> None:
+    queue = FairQueue(BUDGET)
+    large = ticket(*[32] * 30)
+    queue.add(large)
+    clients = {number: ticket(32, 32, 32, 32) for number in range(15)}
+    for small in clients.values():
+        queue.add(small)
+    batches = 0
+    # Each client sends its next request as soon as it has its answer, so that the queue is never empty.
+    while not large.is_done and batches < 2000:
+        batch = queue.next_batch()
+        assert batch is not None
+        batch.deliver(np.zeros((len(batch.rows), 1), np.float32))
+        batches += 1
+        for number, small in clients.items():
+            if small.is_done:
+                clients[number] = ticket(32, 32, 32, 32)
+                queue.add(clients[number])
+    # Two rows a batch, and one turn in sixteen of every second batch.
+    assert batches <= 2 * 16 * 15
+
+
 def test_what_is_removed_does_not_run() -> None:
     queue = FairQueue(BUDGET)
     gone, stays = ticket(16, 16, 16, 16, 16, 16), ticket(8)

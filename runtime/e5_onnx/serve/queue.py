@@ -1,8 +1,9 @@
 """Which texts run next: fair between requests, in batches that one thread can hold in its cache.
 
 A request that has not had its turn yet goes first, so that a single query waits for one running batch and
-not for a request of two thousand texts; then the others get theirs, least served first, so that they do not
-starve either. A text's vector does not depend on what it runs with, so mixing requests has no side effect.
+not for a request of two thousand texts; then the others get theirs, in turns: least served first would let
+the largest request wait for as long as smaller ones keep coming. A text's vector does not depend on what it
+runs with, so mixing requests has no side effect.
 """
 
 from __future__ import annotations
@@ -107,11 +108,14 @@ class FairQueue:
     def next_batch(self) -> Batch | None:
         """Takes out what runs next; None if nothing waits."""
         fresh = [ticket for ticket in self._tickets if not ticket.served]
-        others = sorted((ticket for ticket in self._tickets if ticket.served), key=lambda one: one.served)
+        others = [ticket for ticket in self._tickets if ticket.served]
         use_fresh = bool(fresh) and not (others and self._others_were_passed)
         self._others_were_passed = use_fresh and bool(others)
         batch = self._fill(fresh, turn=_FIRST_TURN) if use_fresh else self._fill(others, turn=self._budget)
-        self._tickets = [ticket for ticket in self._tickets if ticket.waiting]
+        had_turn = batch.tickets
+        waiting = [ticket for ticket in self._tickets if ticket.waiting]
+        # Whoever had a turn goes to the end.
+        self._tickets = sorted(waiting, key=lambda ticket: ticket in had_turn)
         return batch if batch.parts else None
 
     def _fill(self, tickets: Sequence[Ticket], *, turn: int) -> Batch:
