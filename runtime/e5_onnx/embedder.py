@@ -66,10 +66,9 @@ class Embedder:
                 proves it equal.
             exact_int8: Whether to use slower kernels that are exact on CPUs without VNNI; `auto` tries this
                 CPU and uses them where the others would give wrong vectors.
-            mode: `throughput` has each thread work on a batch of its own, which embeds many texts 10 to 35%
-                faster and one long text slower. `auto` has all of them work on one batch. `latency` does so
-                too, and they wait without sleeping, for some milliseconds after a call as well: up to a tenth
-                faster for one text, where nothing else needs the CPU.
+            mode: `throughput` has each thread work on a batch of its own: many texts are embedded 10 to 35%
+                faster, one long text slower. `auto` has all work on one batch. `latency` too, and they wait
+                without sleeping, for some ms after a call as well: up to a tenth faster for one text.
             cache_dir: Where to keep weights packed for this machine, so that the heap stays small and
                 processes share them; None is E5_ONNX_CACHE of the environment, or no cache.
 

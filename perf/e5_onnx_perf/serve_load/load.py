@@ -7,6 +7,7 @@ import http.client
 import json
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -88,17 +89,16 @@ def one_after_another(url: str, texts: Sequence[str]) -> list[float]:
         WorkerError: For an answer that is not vectors.
     """
     address, found = urlsplit(url), []
-    connection = http.client.HTTPConnection(str(address.hostname), address.port)
-    for text in texts:
-        started = time.perf_counter()
-        connection.request("POST", "/v1/embeddings", json.dumps(body([text])), _JSON)
-        answer = connection.getresponse()
-        said = answer.read()
-        found.append(time.perf_counter() - started)
-        if answer.status != HTTPStatus.OK:
-            raise WorkerError(url, said.decode("utf-8", "replace"))
-        time.sleep(_PAUSE_S)
-    connection.close()
+    with closing(http.client.HTTPConnection(str(address.hostname), address.port)) as connection:
+        for text in texts:
+            started = time.perf_counter()
+            connection.request("POST", "/v1/embeddings", json.dumps(body([text])), _JSON)
+            answer = connection.getresponse()
+            said = answer.read()
+            found.append(time.perf_counter() - started)
+            if answer.status != HTTPStatus.OK:
+                raise WorkerError(url, said.decode("utf-8", "replace"))
+            time.sleep(_PAUSE_S)
     return found
 
 
