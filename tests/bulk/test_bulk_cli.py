@@ -7,8 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,6 +20,7 @@ from bulk_inputs import read_columns, read_rejects, read_vectors, rows, write
 from e5_onnx import Embedder
 from e5_onnx.bulk import errors
 from e5_onnx.cli import main
+from e5_onnx.cli.bulk_embed import engine_of
 
 TEXTS = [row["text"] for row in rows(30)]
 
@@ -231,6 +234,16 @@ ERRORS: dict[str, Callable[[], errors.BulkError]] = {
     ),
     "out/a was written on node n and is not to be seen here: --output must lie on storage that all nodes "
     "share": (lambda: errors.ShardLostError(Path("out/a"), "node n")),
+    "no model folder can be fetched from gopher://a/b: it is no place; give a path that every node sees, or a "
+    "URI that pyarrow opens, like s3://bucket/my-e5": (
+        lambda: errors.ModelPlaceError("gopher://a/b", "it is no place")
+    ),
+    "no node of the cluster has 3 CPUs, the largest has 1: ask for fewer --threads": (
+        lambda: errors.NoNodeError(3, 1)
+    ),
+    "node n does not see /data: input and output must lie on storage that all nodes mount under the same path": (
+        lambda: errors.NotSharedError(Path("/data"), "n")
+    ),
 }
 
 
@@ -240,3 +253,36 @@ def test_errors_say_what_and_what_to_do_and_pickle(message: str) -> None:
     assert str(error) == message
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     assert (str(again), vars(again)) == (message, vars(error))
+
+
+@pytest.mark.parametrize("option", ["--address", "--node-model"])
+def test_an_option_of_a_cluster_needs_one(
+    option: str, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write("parquet", tmp_path, rows(3))
+    words = ["embed", str(tiny_folder), str(file), "--role", "document", "--output", str(tmp_path / "out")]
+    assert main([*words, option, "x"]) == 2
+    assert f"{option} is 'x'; it must be given together with --engine ray" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_cluster_needs_its_extra(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("e5_onnx.ray")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setitem(sys.modules, "ray.data", None)
+    file = write("parquet", tmp_path, rows(3))
+    words = ["embed", str(tiny_folder), str(file), "--role", "document", "--output", str(tmp_path / "out")]
+    assert main([*words, "--engine", "ray"]) == 1
+    assert "is not installed: `pip install 'e5-onnx[ray]'`" in capsys.readouterr().err
+
+
+def test_the_cluster_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, engine = ModuleType("e5_onnx.ray"), ModuleType("e5_onnx.ray.engine")
+    engine.RayEngine = lambda *asked: asked  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "e5_onnx.ray", package)
+    monkeypatch.setitem(sys.modules, "e5_onnx.ray.engine", engine)
+    asked = Namespace(engine="ray", address="auto", node_model="s3://bucket/my-e5")
+    assert engine_of(asked) == ("auto", "s3://bucket/my-e5")
