@@ -234,16 +234,15 @@ ERRORS: dict[str, Callable[[], errors.BulkError]] = {
     ),
     "out/a was written on node n and is not to be seen here: --output must lie on storage that all nodes "
     "share": (lambda: errors.ShardLostError(Path("out/a"), "node n")),
-    "no model folder can be fetched from gopher://a/b: it is no place; give a path that every node sees, or a "
-    "URI that pyarrow opens, like s3://bucket/my-e5": (
+    "no model folder can be fetched from gopher://a/b: it is no place; give a path that every node sees, or "
+    "a URI that pyarrow opens, like s3://bucket/my-e5": (
         lambda: errors.ModelPlaceError("gopher://a/b", "it is no place")
     ),
     "no node of the cluster has 3 CPUs, the largest has 1: ask for fewer --threads": (
         lambda: errors.NoNodeError(3, 1)
     ),
-    "node n does not see /data: input and output must lie on storage that all nodes mount under the same path": (
-        lambda: errors.NotSharedError(Path("/data"), "n")
-    ),
+    "node n does not see /data: input and output must lie on storage that all nodes mount under the same "
+    "path": (lambda: errors.NotSharedError(Path("/data"), "n")),
 }
 
 
