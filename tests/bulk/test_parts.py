@@ -17,6 +17,7 @@ from bulk_inputs import WRITERS, rows, write
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e5_onnx import Embedder
 from e5_onnx.bulk.chunks import ChunkReader
 from e5_onnx.bulk.errors import InputFileError, ShardLostError
 from e5_onnx.bulk.formats import open_rows
@@ -29,8 +30,10 @@ from e5_onnx.bulk.plan import Plan, Shard, Slice
 from e5_onnx.bulk.progress import BulkProgress
 from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk.vectors import quantise
+from e5_onnx.bulk.work import open_model
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx.errors import OptionError
+from e5_onnx.folder import ModelFolder
 from e5_onnx.text_files import find_files, recognise
 
 
@@ -355,3 +358,12 @@ def test_a_line_that_changes_on_a_terminal() -> None:
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
 def test_silence(stream: io.StringIO) -> None:
     assert told(stream, shown=False) == ""
+
+
+def test_a_runs_model_is_opened_as_quickly_as_any(
+    tiny_folder: Path, job: Callable[..., Job], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A pinned fingerprint would hash every byte of the weights, and take the large tokenizer.
+    monkeypatch.setattr(ModelFolder, "check_everything", lambda _: pytest.fail("all of it was hashed"))
+    with open_model(job(tmp_path / "in.txt")) as model, Embedder(tiny_folder) as other:
+        assert model.tokenizer == other.tokenizer

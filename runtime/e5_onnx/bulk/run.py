@@ -95,7 +95,7 @@ def embed_here(work: Work, shards: Iterable[Shard], tell: Tell) -> Iterator[Rece
     That is the Embedder's mode `throughput`, only that each thread tokenises too.
     """
     workers = choose_threads(work.job.threads).count
-    with open_model(work) as model:
+    with open_model(work.job) as model:
         yield from do_shards(work, model, shards, workers=workers, tell=tell)
 
 

@@ -74,20 +74,13 @@ class Work:
         return str(metadata[f"{METADATA_PREFIX}fingerprint".encode()], "ascii")
 
 
-def open_model(work: Work) -> Embedder:
+def open_model(job: Job) -> Embedder:
     """Opens a run's model for `do_shards`: one thread to a batch, and batches that stay in its cache.
 
     Raises:
-        FingerprintError: If it is not the model that the run was planned with.
-        E5Error: Another leaf of it.
+        E5Error: A leaf of it.
     """
-    return Embedder(
-        work.job.model,
-        threads=1,
-        token_budget=CALLERS_BUDGET,
-        tokenizer=work.job.tokenizer,
-        fingerprint=work.fingerprint,
-    )
+    return Embedder(job.model, threads=1, token_budget=CALLERS_BUDGET, tokenizer=job.tokenizer)
 
 
 def do_shards(

@@ -22,6 +22,8 @@ from e5_onnx.bulk.journal import Receipt
 from e5_onnx.bulk.plan import Plan, Shard
 from e5_onnx.bulk.work import Tell, Work, do_shards, open_model
 from e5_onnx.embedder import Embedder
+from e5_onnx.errors import FingerprintError
+from e5_onnx.folder import open_folder
 from e5_onnx.ray.batches import actor_cpus
 from e5_onnx.ray.failures import raise_own
 from e5_onnx.ray.node_folder import node_folder
@@ -87,6 +89,7 @@ class ShardWorker:
 
         Raises:
             NotSharedError: If this node does not see the folder or the output.
+            FingerprintError: If the model here is not the one that the run was planned with.
             E5Error: Another leaf of it.
             OSError: If something cannot be read or written.
         """
@@ -101,8 +104,13 @@ class ShardWorker:
             if not needed.is_dir():
                 raise NotSharedError(needed, ray.util.get_node_ip_address())
         os.chdir(self._folder)
-        self._work = replace(self._work, job=replace(self._work.job, model=node_folder(self._place)))
-        return open_model(self._work)
+        folder = open_folder(node_folder(self._place))
+        # Not the Embedder's own check, which pins where a folder is from: it would hash all of it, and take
+        # the large tokenizer.
+        if folder.manifest.fingerprint != self._work.fingerprint:
+            raise FingerprintError(self._work.fingerprint, folder.manifest.fingerprint)
+        self._work = replace(self._work, job=replace(self._work.job, model=folder.path))
+        return open_model(self._work.job)
 
 
 def _do(shards: list[int], worker: dict[str, Any], *, cpus: int, actors: int) -> Iterator[Receipt]:
@@ -114,7 +122,7 @@ def _do(shards: list[int], worker: dict[str, Any], *, cpus: int, actors: int) ->
         num_cpus=cpus,
         # One task waiting at each actor: a shard is long enough that more would only be lost with it.
         compute=ray.data.ActorPoolStrategy(
-            min_size=1, max_size=max(1, min(actors, len(shards))), max_tasks_in_flight_per_actor=2
+            min_size=1, max_size=min(actors, len(shards)), max_tasks_in_flight_per_actor=2
         ),
     )
     with raise_own():

@@ -44,7 +44,7 @@ def node_folder(model: str | os.PathLike[str], cache_dir: str | os.PathLike[str]
     parsed = parse_manifest(manifest.decode("utf-8", "replace"))
     root = cache_root(cache_dir) or Path.home() / ".cache" / "e5-onnx"
     place = open_place(root, _PLACE)
-    copy = place / parsed.fingerprint.removeprefix("sha256:")
+    copy = place / parsed.fingerprint
     with FileLock(f"{copy}.lock"):
         if not copy.is_dir():
             _fetch(source, path, names=[MANIFEST_NAME, *parsed.files], copy=copy)
