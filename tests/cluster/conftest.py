@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 from bulk_inputs import rows, write
-from ray_cluster import two_nodes
 
 from e5_onnx.bulk_job import Columns, Job
+from e5_onnx_perf.bulk_runs.local_cluster import local_cluster
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """A real cluster on this machine: a head that does no work, and two nodes of one CPU each."""
-    with two_nodes() as started:
+    with local_cluster([1, 1]) as started:
         yield started
 
 

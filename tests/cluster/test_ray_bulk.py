@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray_cluster import two_nodes
 from runtime_folders import edit
 
 from e5_onnx.bulk.errors import RowError
@@ -24,6 +23,7 @@ from e5_onnx.bulk.run import Engine, run_bulk
 from e5_onnx.bulk_job import Job
 from e5_onnx.cli import main
 from e5_onnx.errors import FingerprintError
+from e5_onnx_perf.bulk_runs.local_cluster import local_cluster
 
 pytestmark = [
     pytest.mark.reference,
@@ -103,7 +103,7 @@ def test_a_worker_is_killed(cluster: Any, job: Callable[..., Job], truth: dict[s
 
 def test_a_node_is_killed(job: Callable[..., Job], truth: dict[str, bytes]) -> None:
     asked = job()
-    with two_nodes() as cluster:
+    with local_cluster([1, 1]) as cluster:
         lost = next(iter(cluster.worker_nodes))
         with once_begun(asked.output, lambda: cluster.remove_node(lost, allow_graceful=False)) as struck:
             done = run_bulk(asked, engine=on(cluster))

@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 _SECONDS: Final = 0.15  # of an operator in a round
 _ROUNDS: Final = 5
 
-# Tokens of each text of a batch. The ragged one is drawn once: the fourth of its texts that are long decides.
+# Tokens of each text of a batch.
 SHAPES: Final[Mapping[str, Sequence[int]]] = {
     "1x16": [16],
     "1x128": [128],

@@ -98,7 +98,7 @@ def group_query(inputs: Inputs) -> ir.Value:
 
 
 def multi_head(inputs: Inputs) -> ir.Value:
-    """Onnxruntime's MultiHeadAttention with the lengths as mask."""
+    """The MultiHeadAttention of onnxruntime, with the lengths as mask."""
     return inputs.contrib(
         "MultiHeadAttention", [*inputs.split(), None, inputs.lengths], {"num_heads": inputs.heads}
     )

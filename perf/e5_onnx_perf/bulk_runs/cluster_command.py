@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -15,11 +13,11 @@ from typing import Any, Final
 
 from e5_onnx.bulk.run import embed_here, run_bulk
 from e5_onnx.bulk_job import Columns, Job
-from e5_onnx.errors import MissingExtraError, OptionError
-from e5_onnx.folder import open_folder
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.bulk_runs.command_line import add_shared_arguments, open_corpus, require_at_least
 from e5_onnx_perf.bulk_runs.corpus import write_corpus
+from e5_onnx_perf.bulk_runs.local_cluster import local_cluster, require_ray
 from e5_onnx_perf.bulk_runs.timed_engine import TimedEngine
 
 TEXT: Final = """\
@@ -31,6 +29,7 @@ apart, on shards of one row, where there is hardly anything to compute."""
 EXAMPLE: Final = "  e5-perf cluster e5-small-int8 --data DIR --out cluster"
 
 _ROWS, _SHARD_ROWS, _ROUNDS, _TINY_SHARDS = 40_000, 1000, 3, 200
+_RESULTS: Final = "cluster.json"
 Values = dict[str, Any]
 
 
@@ -65,40 +64,23 @@ WAYS: Final = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="a folder that holds tatoeba/; else words")
-    parser.add_argument("--rows", type=int, default=_ROWS, help="of the corpus (default: %(default)s)")
+    add_shared_arguments(parser, rows=_ROWS, results=_RESULTS)
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where cluster.json is written")
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
-    if parsed.rows < 4 * _SHARD_ROWS:
-        raise OptionError("--rows", parsed.rows, f"at least {4 * _SHARD_ROWS}")
-    if parsed.rounds < 1:
-        raise OptionError("--rounds", parsed.rounds, "at least 1")
-    open_folder(parsed.folder)
-    _require_ray()
-    with tempfile.TemporaryDirectory(prefix="e5-perf-cluster-") as scratch:
-        corpus = Path(scratch, "corpus.parquet")
-        write_corpus(corpus, parsed.rows, model=parsed.folder, data=parsed.data)
-        tiny = Path(scratch, "tiny.parquet")
+    require_at_least(parsed, {"rows": 4 * _SHARD_ROWS, "rounds": 1})
+    require_ray()
+    with open_corpus(parsed) as corpus:
+        tiny = corpus.with_name("tiny.parquet")
         write_corpus(tiny, _TINY_SHARDS, model=parsed.folder, data=parsed.data)
         values = _measure(parsed.folder, corpus, tiny, rounds=parsed.rounds)
     values["rows"] = parsed.rows
-    if parsed.out:
-        parsed.out.mkdir(parents=True, exist_ok=True)
-        write_json(values, parsed.out / "cluster.json")
+    if parsed.out is not None:
+        write_json(values, parsed.out / _RESULTS)
     sys.stdout.write(_table(values))
     return 0
-
-
-def _require_ray() -> None:
-    try:
-        import ray  # noqa: F401 - only whether it is there
-    except ImportError as error:
-        raise MissingExtraError("ray", "ray") from error
 
 
 def _measure(folder: Path, corpus: Path, tiny: Path, *, rounds: int) -> Values:
@@ -110,7 +92,7 @@ def _measure(folder: Path, corpus: Path, tiny: Path, *, rounds: int) -> Values:
             job = Job(folder, (str(corpus),), place, Columns(id="doc"), role="document",
                       shard_rows=_SHARD_ROWS, threads=way.threads)  # fmt: skip
             small = replace(job, inputs=(str(tiny),), output=Path(f"{place}-tiny"), shard_rows=1)
-            with _nodes(way.nodes) as address:
+            with _address(way.nodes) as address:
                 runs[way].append(_run(job, way, address))
                 shards[way].append(_run(small, way, address).seconds_a_shard)
     return {"ways": [_row(way, runs[way], shards=shards[way], beside=runs[WAYS[1]]) for way in WAYS]}
@@ -143,22 +125,13 @@ def _row(
 
 
 @contextmanager
-def _nodes(cpus: Sequence[int]) -> Iterator[str | None]:
-    """A cluster of nodes on this machine, with a head that does no work; None for no cluster."""
+def _address(cpus: Sequence[int]) -> Iterator[str | None]:
+    """The address of a cluster of such nodes; None for no nodes."""
     if not cpus:
         yield None
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-    try:
-        for count in cpus:
-            cluster.add_node(num_cpus=count)
-        cluster.wait_for_nodes()
+    with local_cluster(cpus) as cluster:
         yield cluster.address
-    finally:
-        cluster.shutdown()
 
 
 def _table(values: Values) -> str:

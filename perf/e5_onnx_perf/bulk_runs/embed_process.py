@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from e5_onnx.bulk.journal import read_journal
 from e5_onnx.bulk.layout import Layout
 from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.process_memory import Memory, memory
@@ -44,6 +45,16 @@ class EmbedCommand:
             "--role", "document", "--id-column", "doc", "--output", str(self.output),
             "--shard-rows", str(self.shard_rows), "--no-progress", *more,
         ]  # fmt: skip
+
+    @property
+    def shards(self) -> int:
+        """Parts of the output that are there."""
+        return len(list(self.output.glob("part-*.parquet")))
+
+    @property
+    def tokens(self) -> int:
+        """Of all texts of the shards that are done."""
+        return sum(receipt.tokens for receipt in read_journal(Layout(self.output).journal))
 
     def start(self) -> subprocess.Popen[str]:
         """Starts it; what it says goes into a pipe."""
@@ -85,13 +96,12 @@ def watch(command: EmbedCommand) -> tuple[list[Moment], float]:
     Raises:
         WorkerError: If it failed.
     """
-    layout, moments = Layout(command.output), []
+    moments: list[Moment] = []
     started = time.perf_counter()
     process = command.start()
     while process.poll() is None:
-        shards = len(list(layout.parts.glob("part-*.parquet"))) if layout.parts.is_dir() else 0
         try:
-            moments.append(Moment(time.perf_counter() - started, shards, memory(process.pid)))
+            moments.append(Moment(time.perf_counter() - started, command.shards, memory(process.pid)))
         except (OSError, TypeError):
             break  # it ended while it was looked at
         time.sleep(_EVERY_SECONDS)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from e5_onnx.errors import OptionError
-from e5_onnx.folder import open_folder
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
-from e5_onnx_perf.bulk_runs.corpus import read_texts, write_corpus
+from e5_onnx_perf.bulk_runs.command_line import add_shared_arguments, open_corpus, require_at_least
+from e5_onnx_perf.bulk_runs.corpus import read_texts
 from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand, Moment, watch
 from e5_onnx_perf.bulk_runs.graph_rate import GraphAlone
 
@@ -29,51 +27,41 @@ EXAMPLE: Final = "  e5-perf bulk e5-small-int8 --data DIR --out bulk"
 
 _ROWS, _SHARD_ROWS, _GRAPH_ROWS, _ROUNDS = 200_000, 2000, 20_000, 3
 _SETTLING: Final = 0.05
+_RESULTS: Final = "bulk.json"
 Values = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="a folder that holds tatoeba/; else words")
-    parser.add_argument("--rows", type=int, default=_ROWS, help="of the corpus (default: %(default)s)")
+    add_shared_arguments(parser, rows=_ROWS, results=_RESULTS)
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where bulk.json is written")
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
-    if parsed.rows < _SHARD_ROWS:
-        raise OptionError("--rows", parsed.rows, f"at least {_SHARD_ROWS}")
-    if parsed.rounds < 1:
-        raise OptionError("--rounds", parsed.rounds, "at least 1")
-    open_folder(parsed.folder)
-    with tempfile.TemporaryDirectory(prefix="e5-perf-bulk-") as scratch:
-        corpus = Path(scratch, "corpus.parquet")
-        write_corpus(corpus, parsed.rows, model=parsed.folder, data=parsed.data)
+    require_at_least(parsed, {"rows": _SHARD_ROWS, "rounds": 1})
+    with open_corpus(parsed) as corpus:
         values = _measure(parsed.folder, corpus, rows=parsed.rows, rounds=parsed.rounds)
-    if parsed.out:
-        parsed.out.mkdir(parents=True, exist_ok=True)
-        write_json(values, parsed.out / "bulk.json")
+    if parsed.out is not None:
+        write_json(values, parsed.out / _RESULTS)
     sys.stdout.write(_told(values))
     return 0
 
 
 def _measure(folder: Path, corpus: Path, *, rows: int, rounds: int) -> Values:
-    texts = read_texts(corpus, rows)
-    graph = GraphAlone(folder, texts[:_GRAPH_ROWS])
-    tokens = GraphAlone(folder, texts).tokens if rows > _GRAPH_ROWS else graph.tokens
+    graph = GraphAlone(folder, read_texts(corpus, _GRAPH_ROWS))
     shards = -(-rows // _SHARD_ROWS)
-    graphs, bulks, seconds = [graph.tokens_per_second()], [], []
+    graphs, seconds, tokens = [graph.tokens_per_second()], [], 0
     watched: list[list[Moment]] = []
     for number in TerminalProgress().track(range(rounds), label="rounds", total=rounds):
         command = EmbedCommand(folder, corpus, corpus.parent / f"out-{number}", _SHARD_ROWS)
         moments, took = watch(command)
         watched.append(moments)
         seconds.append(took)
-        bulks.append(tokens / took)
+        tokens = command.tokens
         graphs.append(graph.tokens_per_second())
     graph.close()
+    bulks = [tokens / took for took in seconds]
     # Each run beside the mean of what the graph did just before and just after it.
     ratios = [
         2 * bulk / (before + after) for bulk, before, after in zip(bulks, graphs, graphs[1:], strict=False)
