@@ -6,7 +6,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,10 @@ from e5_onnx.bulk.output import open_output
 from e5_onnx.bulk.overlap import in_order
 from e5_onnx.bulk.plan import Plan, Shard, Slice
 from e5_onnx.bulk.progress import BulkProgress
+from e5_onnx.bulk.run import embed_here, run_bulk
 from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk.vectors import quantise
-from e5_onnx.bulk.work import open_model
+from e5_onnx.bulk.work import Tell, Work, open_model
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx.errors import OptionError
 from e5_onnx.folder import ModelFolder
@@ -367,3 +368,16 @@ def test_a_runs_model_is_opened_as_quickly_as_any(
     monkeypatch.setattr(ModelFolder, "check_everything", lambda _: pytest.fail("all of it was hashed"))
     with open_model(job(tmp_path / "in.txt")) as model, Embedder(tiny_folder) as other:
         assert model.tokenizer == other.tokenizer
+
+
+def test_an_engine_elsewhere_learns_which_model_the_run_was_planned_with(
+    job: Callable[..., Job], tmp_path: Path, tiny_model: Embedder
+) -> None:
+    planned = []
+
+    def engine(work: Work, shards: Iterable[Shard], tell: Tell) -> Iterator[Receipt]:
+        planned.append(work.fingerprint)
+        return embed_here(work, shards, tell)
+
+    run_bulk(job(write("jsonl", tmp_path, rows(3)), columns=Columns("text", "doc")), engine=engine)
+    assert planned == [tiny_model.fingerprint]
