@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from e5_onnx_export import golden
 from e5_onnx_export.authored import AuthorPrecision
 from e5_onnx_export.card import model_card
 from e5_onnx_export.card_parts import CARD_NAME
+from e5_onnx_export.checkpoint.tokenizer_file import compact
 from e5_onnx_export.errors import UnsupportedModelError
 from e5_onnx_export.full_precision import author_fp32
 from e5_onnx_export.job import Job
@@ -41,7 +41,7 @@ def write_packed(job: Job, folder: Path) -> Parity:
         ParityError: If its vectors are too far from the reference's.
     """
     _check_heads(job)
-    shutil.copyfile(job.checkpoint.tokenizer, folder / TOKENIZER_NAME)
+    (folder / TOKENIZER_NAME).write_bytes(compact(job.checkpoint.tokenizer.read_bytes()))
     tokenizer = load_tokenizer(folder)
     authored = _AUTHORS[job.request.precision](job, folder, tokenizer)
     _write_golden(job, folder, tokenizer, tolerance=authored.tolerance)

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoint_folders import write_config, write_folder, write_json
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_models import BERT, ROBERTA, XLM_ROBERTA, tiny_weights
 from tiny_tokenizers import write_tiny_bert_tokenizer
 
 from e5_onnx.errors import MissingExtraError
 from e5_onnx_export.checkpoint import files, open_checkpoint
-from e5_onnx_export.checkpoint.tokenizer_file import read_tokenizer_facts
+from e5_onnx_export.checkpoint.tokenizer_file import compact, read_tokenizer_facts
 from e5_onnx_export.errors import (
     CheckpointError,
     RevisionError,
@@ -175,6 +177,21 @@ def test_a_tokenizer_that_is_none_is_refused(folder, content):
     write_json(folder / "tokenizer.json", content)
     with pytest.raises(CheckpointError, match=r"tokenizer.json: "):
         open_checkpoint(str(folder))
+
+
+@given(
+    st.recursive(st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+def test_a_compact_document_says_the_same(value):
+    for indent in (None, 0, 2, "\t"):
+        written = json.dumps(value, indent=indent, ensure_ascii=False)
+        found = compact(written.replace("\n", "\r\n").encode()).decode()
+        assert "\n" not in found
+        assert repr(json.loads(found)) == repr(value)
+
+
+def test_numbers_and_strings_stay_as_they_are_written():
+    assert compact(b'{\n  "a\\n  b": 1e-05,\n\t"c": [1.50]\n}\n') == b'{"a\\n  b": 1e-05,"c": [1.50]}'
 
 
 def test_tokenizer_facts(folder, tmp_path):

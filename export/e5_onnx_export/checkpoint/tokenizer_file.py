@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from e5_onnx_export.checkpoint.files import MAX_TOKENIZER_BYTES, read_json
 from e5_onnx_export.errors import CheckpointError
+
+# A line's end within a string is written as a backslash and n, so what is found here is never in one.
+_INDENTATION: Final = re.compile(rb"\r?\n[ \t\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,17 @@ def check_tokenizer(path: Path, vocabulary: int) -> None:
             path.name,
             f"has {size} tokens, but the word table only {vocabulary} rows: they are not of the same model",
         )
+
+
+def compact(content: bytes) -> bytes:
+    """Leaves out the lines and indentation of a JSON document: 8 of the 17 MB of XLM-R's tokenizer.
+
+    Strings and numbers stay as they are written, which writing the parsed document anew would not promise.
+
+    Args:
+        content: A JSON document in UTF-8.
+    """
+    return _INDENTATION.sub(b"", content)
 
 
 def _model_ids(model: Mapping[str, Any]) -> Iterator[int]:
