@@ -52,6 +52,15 @@ def test_kills(
     assert "the same bytes as the uninterrupted run" in capsys.readouterr().out
 
 
+def test_a_run_that_ends_before_all_kills_is_done_again_with_shorter_lives(
+    exported, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kills_command, "_SHARD_ROWS", 2)
+    monkeypatch.setattr(kills_command, "_longest_life", lambda start, work: 4 * (start + work))
+    assert main(["kills", str(exported.folder), "--rows", "10", "--kills", "2"]) == 0
+    assert "2 kills" in capsys.readouterr().out
+
+
 def test_a_difference_is_found(exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kills_command, "_SHARD_ROWS", 2)
     contents = iter([{"a": b"1"}, {"a": b"2"}])
