@@ -1,4 +1,4 @@
-"""What the exporter must know of a tokenizer.json; the runtime reads the rest."""
+"""What the exporter must know of a tokenizer.json, and how it writes one; the runtime reads the rest."""
 
 from __future__ import annotations
 

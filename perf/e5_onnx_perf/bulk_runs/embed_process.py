@@ -47,9 +47,9 @@ class EmbedCommand:
         ]  # fmt: skip
 
     @property
-    def shards(self) -> int:
-        """Parts of the output that are there."""
-        return len(list(self.output.glob("part-*.parquet")))
+    def parts(self) -> Sequence[Path]:
+        """Of the output, those that are there: a file a shard, in order."""
+        return sorted(self.output.glob("part-*.parquet"))
 
     @property
     def tokens(self) -> int:
@@ -101,7 +101,7 @@ def watch(command: EmbedCommand) -> tuple[list[Moment], float]:
     process = command.start()
     while process.poll() is None:
         try:
-            moments.append(Moment(time.perf_counter() - started, command.shards, memory(process.pid)))
+            moments.append(Moment(time.perf_counter() - started, len(command.parts), memory(process.pid)))
         except (OSError, TypeError):
             break  # it ended while it was looked at
         time.sleep(_EVERY_SECONDS)

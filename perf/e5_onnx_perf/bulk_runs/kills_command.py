@@ -68,16 +68,15 @@ def _measure(folder: Path, corpus: Path, *, kills: int, seed: int) -> Values:
     # A machine that was busy during the first run and is free now ends the second before all kills.
     for attempt in range(_ATTEMPTS):
         killed = replace(whole, output=corpus.parent / f"killed-{attempt}")
-        lives = [float(life) for life in generator.uniform(0, longest / 2**attempt, kills)]
-        struck, barren = _strike(killed, lives)
+        struck, barren = _strike(killed, generator.uniform(0, longest / 2**attempt, kills).tolist())
         if struck == kills:
             break
     killed.finish(killed.start())
     return {
-        "shards": whole.shards,
+        "shards": len(whole.parts),
         "kills": struck,
         "kills_before_work": barren,
-        "identical": _content(killed.output) == _content(whole.output),
+        "identical": _content(killed) == _content(whole),
     }
 
 
@@ -85,11 +84,11 @@ def _strike(command: EmbedCommand, lives: Sequence[float]) -> tuple[int, int]:
     """Returns how many of the lives were ended by a kill, and how many of those before any new shard."""
     struck = barren = 0
     for life in TerminalProgress().track(lives, label="kills", total=len(lives)):
-        before = command.shards
+        before = len(command.parts)
         if not _kill(command, life):
             break
         struck += 1
-        barren += command.shards == before
+        barren += len(command.parts) == before
     return struck, barren
 
 
@@ -115,6 +114,6 @@ def _kill(command: EmbedCommand, seconds: float) -> bool:
     return False
 
 
-def _content(output: Path) -> dict[str, bytes]:
-    found = {part.name: part.read_bytes() for part in sorted(output.glob("part-*.parquet"))}
-    return found | {"rejects": Layout(output).rejects.read_bytes()}
+def _content(command: EmbedCommand) -> dict[str, bytes]:
+    found = {part.name: part.read_bytes() for part in command.parts}
+    return found | {"rejects": Layout(command.output).rejects.read_bytes()}
