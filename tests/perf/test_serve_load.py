@@ -12,7 +12,7 @@ from e5_onnx import Embedder
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.serve_load import command
-from e5_onnx_perf.serve_load.abuse import Target, abuse
+from e5_onnx_perf.serve_load.abuse import Found, Target, abuse, after
 from e5_onnx_perf.serve_load.load import Latencies, one_after_another
 from e5_onnx_perf.serve_load.servers import our_server
 
@@ -59,9 +59,8 @@ def test_wrong_vectors_are_found(exported, monkeypatch: pytest.MonkeyPatch) -> N
     with Embedder(exported.folder) as model:
         truth = model.embed_documents(texts)  # and the server is asked for queries
     with our_server(exported.folder) as server:
-        found = abuse(Target(server.url, KEY, texts, truth, server.pid), seconds=1)
-    assert found.wrong > 0
-    assert found.answered == 0
+        found = abuse(Target(server.url, KEY, texts, truth, server.pid), until=after(0))
+    assert found.wrong == found.good_requests
     assert found.memory_mb[0] > 10
 
 
@@ -78,6 +77,16 @@ def test_wrong_vectors_are_found(exported, monkeypatch: pytest.MonkeyPatch) -> N
 )
 def test_what_is_harm(change: dict[str, object], harmed: bool) -> None:
     assert command._harmed({"wrong": 0, "refused": {}, "unanswered": {}, "exit_code": 0} | change) is harmed
+
+
+def test_abuse_lasts_until_each_client_had_an_answer() -> None:
+    enough = after(0)
+    found = Found(answered=10, wrong=1)
+    assert not enough(found)
+    found.refused["429"] += 2
+    found.unanswered["ReadTimeout: "] += 3
+    assert enough(found)
+    assert not after(3600)(found)
 
 
 def test_an_answer_without_vectors_is_no_time(exported) -> None:

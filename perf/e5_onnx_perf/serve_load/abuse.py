@@ -23,6 +23,7 @@ _CLIENTS: Final = 16
 _BROKEN: Final = 0.2
 _TOLERANCE: Final = 2e-6
 _HUGE: Final = 50_000_000
+_PATIENCE_S: Final = 60
 
 Send = Callable[[httpx.AsyncClient], Awaitable[int]]
 
@@ -47,6 +48,11 @@ class Found:
     statuses: Counter[str] = field(default_factory=Counter)
     memory_mb: list[float] = field(default_factory=list)
 
+    @property
+    def good_requests(self) -> int:
+        """How many came to an end, whatever end."""
+        return self.answered + self.wrong + self.refused.total() + self.unanswered.total()
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -67,13 +73,19 @@ class Target:
     pid: int
 
 
-def abuse(target: Target, *, seconds: float) -> Found:
-    """Sends good and broken requests for a while."""
+def after(seconds: float) -> Callable[[Found], bool]:
+    """The end of abuse: seconds have passed, and there were as many good requests as clients."""
+    ends = time.monotonic() + seconds
+    return lambda found: time.monotonic() >= ends and found.good_requests >= _CLIENTS
+
+
+def abuse(target: Target, *, until: Callable[[Found], bool]) -> Found:
+    """Sends good and broken requests until what was found is enough."""
 
     async def run() -> Found:
         headers = {"Authorization": f"Bearer {target.key}"}
-        async with httpx.AsyncClient(base_url=target.url, timeout=60, headers=headers) as client:
-            mob = _Mob(client, target, time.monotonic() + seconds)
+        async with httpx.AsyncClient(base_url=target.url, timeout=_PATIENCE_S, headers=headers) as client:
+            mob = _Mob(client, target, until)
             await asyncio.gather(*(mob.send(seed) for seed in range(_CLIENTS)), mob.watch())
         return mob.found
 
@@ -81,23 +93,25 @@ def abuse(target: Target, *, seconds: float) -> Found:
 
 
 class _Mob:
-    def __init__(self, client: httpx.AsyncClient, target: Target, ends: float) -> None:
+    def __init__(self, client: httpx.AsyncClient, target: Target, until: Callable[[Found], bool]) -> None:
         self.found = Found()
-        self._client, self._target, self._ends = client, target, ends
+        self._client, self._target, self._until = client, target, until
 
     async def send(self, seed: int) -> None:
         """One client: good requests, and broken ones in between."""
         chance = np.random.default_rng(seed)
-        while time.monotonic() < self._ends:
+        while not self._until(self.found):
             if chance.random() < _BROKEN:
                 await self._broken(list(_KINDS)[int(chance.integers(len(_KINDS)))])
             else:
                 await self._good(chance.integers(len(self._target.texts), size=int(chance.integers(1, 9))))
 
     async def watch(self) -> None:
-        """Looks at the server's memory."""
-        while time.monotonic() < self._ends:
+        """Looks at the server's memory, each second and at least once."""
+        while True:
             self.found.memory_mb.append(memory(self._target.pid).resident_mb)
+            if self._until(self.found):
+                return
             await asyncio.sleep(1)
 
     async def _broken(self, kind: str) -> None:

@@ -22,7 +22,7 @@ from e5_onnx.manifest import TOKENIZER_NAME
 from e5_onnx.options import Mode
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
-from e5_onnx_perf.serve_load.abuse import Target, abuse
+from e5_onnx_perf.serve_load.abuse import Target, abuse, after
 from e5_onnx_perf.serve_load.load import Latencies, singles, throughput
 from e5_onnx_perf.serve_load.servers import ServerProcess, our_server, peer_server
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
@@ -145,7 +145,7 @@ def _abuse(folder: Path, maker: TextMaker, *, seconds: float) -> Values:
         truth = model.embed_queries(texts)
     os.environ["E5_ONNX_KEYS"] = _KEY
     with our_server(folder, "--header", "2") as server:
-        found = abuse(Target(server.url, _KEY, texts, truth, server.pid), seconds=seconds)
+        found = abuse(Target(server.url, _KEY, texts, truth, server.pid), until=after(seconds))
         alive, code = server.alive, server.stop()
     tenth = max(1, len(found.memory_mb) // 10)
     settled = max(found.memory_mb[: 2 * tenth])
