@@ -1,12 +1,15 @@
 """Every error the runtime raises on purpose.
 
+A message names parameters as Python writes them, `role` or overflow='error'; `e5_onnx.cli.flags` turns these
+into the command line's words.
+
 E5Error
 ├── FolderError                  something is wrong with the model folder
 │   ├── FolderNotFoundError      (FileNotFoundError)
 │   ├── MissingFileError         (FileNotFoundError)
 │   ├── ManifestError            (ValueError)    e5.json cannot be read as a manifest
 │   ├── FormatVersionError       (ValueError)    the folder is of a newer major format
-│   ├── StandardGraphError       (ValueError)    made with --graph standard, for other tools
+│   ├── StandardGraphError       (ValueError)    made for other tools, not for Embedder
 │   ├── IntegrityError           (ValueError)    size, hash or golden vector differs
 │   ├── UnsafeFolderError        (ValueError)    it tries to reach outside or to run foreign code
 │   ├── FingerprintError         (ValueError)    not the folder that was pinned
@@ -88,7 +91,7 @@ class StandardGraphError(FolderError, ValueError):
         self.folder = folder
         super().__init__(
             f"{folder} holds a standard ONNX export (`last_hidden_state`) for other tools; "
-            "Embedder needs the packed graph: export it again without `--graph standard`"
+            "Embedder needs the packed graph: export it again with e5-export's default graph"
         )
 
 
@@ -178,9 +181,9 @@ class TaskError(InputError, ValueError):
 
 
 class OptionError(InputError, ValueError):
-    def __init__(self, name: str, value: object, expected: str) -> None:
-        self.name, self.value, self.expected = name, value, expected
-        super().__init__(f"{name} is {value!r}; it must be {expected}")
+    def __init__(self, parameter: str, value: object, expected: str) -> None:
+        self.parameter, self.value, self.expected = parameter, value, expected
+        super().__init__(f"{parameter} is {value!r}; it must be {expected}")
 
 
 class RecordError(InputError, ValueError):

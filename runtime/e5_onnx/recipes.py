@@ -81,7 +81,7 @@ class Recipe:
             OptionError: If none was asked for and it matters.
         """
         if role is None and self.has_roles:
-            raise OptionError("--role", role, f"one of {', '.join(ROLES)} for recipe {self.name!r}")
+            raise OptionError("role", role, f"one of {', '.join(ROLES)} for recipe {self.name!r}")
         return role or "document"
 
     def _query_template(self, task: str | None) -> Template:

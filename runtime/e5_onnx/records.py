@@ -75,7 +75,7 @@ def _read_json(line: str, field: str) -> Record:
         raise MalformedRecordError(f"it is {type(values).__name__}, not a JSON object")
     if field not in values:
         raise MalformedRecordError(
-            f"it has no field {field!r}; --field names another (it has {', '.join(values)})", values
+            f"it has no field {field!r}; `field` names another (it has {', '.join(values)})", values
         )
     text = values[field]
     if not isinstance(text, str):

@@ -38,7 +38,7 @@ LINES: dict[str, tuple[str, bytes, str]] = {
     "not JSON": ("jsonl", b"{text}", "not JSON: Expecting property name"),
     "a blank line": ("jsonl", b"", "not JSON: Expecting value"),
     "an array": ("jsonl", b"[1]", "it is list, not a JSON object"),
-    "no text": ("jsonl", b'{"doc": "b"}', r"it has no field 'text'; --field names another \(it has doc\)"),
+    "no text": ("jsonl", b'{"doc": "b"}', r"it has no field 'text'; `field` names another \(it has doc\)"),
     "a null": ("jsonl", b'{"doc": "b", "text": null}', "field 'text' is NoneType, not a string"),
     "a number": ("jsonl", b'{"doc": "b", "text": 5}', "field 'text' is int, not a string"),
     "a null id": ("jsonl", b'{"doc": null, "text": "sea"}', "its id is null"),

@@ -120,7 +120,7 @@ class TestFolder:
         assert "## Parity" in (request.out / "README.md").read_text("utf-8")
 
     def test_the_runtime_refuses_it(self, made):
-        with pytest.raises(StandardGraphError, match=r"last_hidden_state.*without `--graph standard`"):
+        with pytest.raises(StandardGraphError, match=r"last_hidden_state.*default graph"):
             Embedder(made[0].out)
 
     def test_it_can_be_exported_from_once_weights_are_added(self, made, tmp_path):

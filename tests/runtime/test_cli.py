@@ -136,7 +136,7 @@ BAD_RECORDS = {
     "no such field": (
         b'{"txt": "a", "id": 1}\n',
         1,
-        r"it has no field 'text'; --field names another \(it has txt, id\)",
+        r"it has no field 'text'; `--field` names another \(it has txt, id\)",
     ),
     "not a string": (b'{"text": 5}\n', 1, "field 'text' is int, not a string"),
     "null": (b'{"text": null}\n', 1, "field 'text' is NoneType, not a string"),
@@ -191,12 +191,12 @@ def test_long_texts(
 EMBED = ["embed", "{model}", "{text}", "--output", "-"]
 
 USAGE = {
-    "no role": (EMBED, "--role is None; it must be one of query, document, raw for recipe"),
+    "no role": (EMBED, "--role is missing; it must be one of query, document, raw for recipe"),
     "unknown input": (["embed", "{model}", "a.doc", "--role", "raw", "--output", "-"], "INPUT is 'a.doc'"),
     "unknown output": ([*EMBED, "--role", "raw", "--output", "o.csv"], "--output is 'o.csv'"),
     "a task for documents": ([*EMBED, "--role", "document", "--task", "t"], "takes no task"),
     "windows for queries": ([*EMBED, "--role", "query", "--overflow", "window"], "windows are for"),
-    "no threads": ([*EMBED, "--role", "raw", "--threads", "0"], "threads is 0"),
+    "no threads": ([*EMBED, "--role", "raw", "--threads", "0"], "--threads is 0"),
     "top of none": (["search", "{model}", "{text}", "q", "--top", "0"], "--top is 0; it must be at least 1"),
 }
 

@@ -249,7 +249,7 @@ def test_the_command_asks_for_a_folder(
 ) -> None:
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     assert main(["cache", "list"]) == 2
-    assert "--cache-dir is None; it must be given, or E5_ONNX_CACHE set" in capsys.readouterr().err
+    assert "--cache-dir is missing; it must be given, or E5_ONNX_CACHE set" in capsys.readouterr().err
 
 
 def test_an_entry_that_cannot_be_put_in_place_leaves_nothing(

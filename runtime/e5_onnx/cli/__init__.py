@@ -13,6 +13,7 @@ from typing import Final
 from e5_onnx import __version__
 from e5_onnx.cli import cache, embed, info, search, serve, verify
 from e5_onnx.cli.exit_codes import FAILED, INTERRUPTED, USAGE
+from e5_onnx.cli.flags import with_flags
 from e5_onnx.errors import E5Error, OptionError, RoleError, TaskError
 
 __all__ = ["main"]
@@ -37,12 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(parsed.run(parsed))
     except _USAGE_ERRORS as error:
-        return _fail(error, USAGE)
+        return _fail(with_flags(error), USAGE)
     except BrokenPipeError:
         # The reader of stdout went away, as `head` does: it has what it wanted.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    except (E5Error, OSError) as error:
+    except E5Error as error:
+        return _fail(with_flags(error), FAILED)
+    except OSError as error:
         return _fail(error, FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)

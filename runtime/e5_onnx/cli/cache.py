@@ -63,7 +63,7 @@ def run_clear(parsed: argparse.Namespace) -> int:
 def _open(chosen: Path | None) -> PrepackedCache:
     root = cache_root(chosen)
     if root is None:
-        raise OptionError("--cache-dir", None, f"given, or {ENVIRONMENT} set: the cache is off otherwise")
+        raise OptionError("cache_dir", None, f"given, or {ENVIRONMENT} set: the cache is off otherwise")
     return PrepackedCache(root)
 
 

@@ -67,7 +67,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
     if parsed.top < 1:
-        raise OptionError("--top", parsed.top, "at least 1")
+        raise OptionError("top", parsed.top, "at least 1")
     query = sys.stdin.read().removesuffix("\n") if parsed.query == STDIN else parsed.query
     progress = ProgressLine(shown=False if parsed.no_progress else None)
     with open_source(parsed.documents, parsed.field, "txt") as source, open_model(parsed) as model:
