@@ -42,6 +42,9 @@ from pathlib import Path
 class E5Error(Exception):
     """Root of every error that e5-onnx raises on purpose."""
 
+    # A leaf that is also an OSError would print its errno fields, which are not set.
+    __str__ = Exception.__str__
+
     def __reduce__(self) -> tuple[object, ...]:
         # Exception's own would call the class with the message, where leaves take the values it is made of.
         return _restore, (type(self), self.args, vars(self))
@@ -56,9 +59,6 @@ class FolderNotFoundError(FolderError, FileNotFoundError):
         self.folder = folder
         super().__init__(f"no model folder at {folder}: make one with `e5-export SOURCE {folder}`")
 
-    # OSError's own __str__ would print only errno fields, which are not set here.
-    __str__ = Exception.__str__
-
 
 class MissingFileError(FolderError, FileNotFoundError):
     def __init__(self, folder: Path, name: str) -> None:
@@ -67,8 +67,6 @@ class MissingFileError(FolderError, FileNotFoundError):
             f"{folder} has no {name}: the folder is incomplete or is not one that e5-export made; "
             "copy it again or export it again"
         )
-
-    __str__ = Exception.__str__
 
 
 class ManifestError(FolderError, ValueError):
@@ -210,8 +208,6 @@ class UnsafeCacheError(E5Error, PermissionError):
     def __init__(self, place: Path, reason: str, remedy: str) -> None:
         self.place, self.reason, self.remedy = place, reason, remedy
         super().__init__(f"{place} {reason}, so no weights are cached there: {remedy}")
-
-    __str__ = Exception.__str__
 
 
 class InferenceError(E5Error, RuntimeError):

@@ -118,7 +118,7 @@ USAGE = {
     "data --output out": "--role is missing; it must be one of query, document, raw for recipe 'e5-instruct'",
     "data --role document --task find --output out": "recipe 'e5-instruct' takes no task for role 'document'",
     "data --role query --overflow window --output out": "--overflow is 'window'; it must be warn, error or",
-    "data --role raw --output out --threads 0": "threads is 0",
+    "data --role raw --output out --threads 0": "--threads is 0",
     "data --role raw --output out --shard-rows 0": "--shard-rows is 0; it must be at least 1",
     "data --role raw --output out --keep id": "--keep is 'id'; it must be none of the output's own",
     "data --role raw --output out --keep year,year": "--keep is 'year,year'; it must be names of columns",
