@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +11,7 @@ import numpy as np
 import pytest
 from tiny_models import XLM_ROBERTA, tiny_weights, write_checkpoint
 from tiny_tokenizers import write_tiny_tokenizer
+from waiting import until
 
 from e5_onnx import Embedder, verify_folder
 from e5_onnx.manifest import parse_manifest
@@ -320,23 +318,30 @@ class TestCommand:
         assert list(tmp_path.iterdir()) == []
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+# Goes on writing for as long as its stdin is open.
+WRITING_EXPORT = """
+import sys
+from e5_onnx_export.cli import main
+from e5_onnx_export.weight_file import WeightFile
+append = WeightFile.append
+def append_and_wait(*given):
+    append(*given)
+    sys.stdin.read()
+WeightFile.append = append_and_wait
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.mark.parametrize(("kill", "leftovers"), [(signal.SIGTERM, 0), (signal.SIGKILL, 1)])
 def test_a_killed_process(kill: signal.Signals, leftovers: int, checkpoint: Path, tmp_path: Path) -> None:
     """Killed while it writes: no OUT; after SIGKILL a hidden folder that the next export removes."""
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "e5_onnx_export", str(checkpoint), str(out), "--recipe", "e5-instruct"]
+    command = [sys.executable, "-c", WRITING_EXPORT, str(checkpoint), str(out), "--recipe", "e5-instruct"]
     command += ["--reference", "numpy", "--precision", "int8"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    wait_for(lambda: any(tmp_path.glob(".out.partial-*/*")))
-    process.send_signal(kill)
-    assert process.wait(60) in (130, -signal.SIGKILL)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        until(lambda: any(tmp_path.glob(".out.partial-*/*")) or process.poll() is not None)
+        process.send_signal(kill)
+        assert process.wait() == (130 if kill == signal.SIGTERM else -signal.SIGKILL)
     assert not out.exists()
     assert len(list(tmp_path.glob(".out.partial-*"))) == leftovers
     run(checkpoint, out)

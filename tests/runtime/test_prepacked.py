@@ -8,7 +8,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -215,8 +214,8 @@ def test_what_a_killed_process_left_is_swept_after_an_hour(tiny_folder: Path, tm
     old, new = (tmp_path / "prepacked" / name for name in (".making-old", ".making-new"))
     for folder in (old, new):
         folder.mkdir()
-    hours_ago = time.time() - 3 * 3600
-    os.utime(old, (hours_ago, hours_ago))
+    three_hours_earlier = new.stat().st_mtime - 3 * 3600
+    os.utime(old, (three_hours_earlier, three_hours_earlier))
     vectors(tiny_folder, tmp_path)
     assert not old.exists()
     assert new.exists()
