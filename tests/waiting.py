@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -34,3 +35,11 @@ async def until_async(condition: Callable[[], T]) -> T:
         while not (found := condition()):
             await asyncio.sleep(_EVERY_S)
     return found
+
+
+def a_moment_later(generator: random.Random) -> None:
+    """Lets up to a tenth of a second pass, so that what follows strikes another process anywhere.
+
+    A test must hold wherever that is.
+    """
+    time.sleep(generator.random() / 10)

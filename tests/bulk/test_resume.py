@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from bulk_inputs import contents, rows, write
 from runtime_folders import edit
+from waiting import a_moment_later, until
 
 from e5_onnx.bulk.errors import OutputBusyError, OutputExistsError, ResumeError, RowError
 from e5_onnx.bulk.journal import Receipt
@@ -27,16 +27,16 @@ from e5_onnx.bulk.run import embed_here, run_bulk
 from e5_onnx.bulk.work import Tell, Work
 from e5_onnx.bulk_job import Columns, Job
 
-# Chunks take so long that a kill hits anything: reading, working, writing, the time between two shards.
-SLOW_RUN = """
-import sys, time
+# Embeds as many chunks as it has bytes to read, so that it never ends before it is killed.
+HELD_RUN = """
+import sys
 from e5_onnx import Embedder
 from e5_onnx.cli import main
 encode = Embedder.encode
-def slow(*arguments, **options):
-    time.sleep(0.02)
+def held(*arguments, **options):
+    sys.stdin.buffer.raw.read(1)
     return encode(*arguments, **options)
-Embedder.encode = slow
+Embedder.encode = held
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -87,22 +87,23 @@ def test_killed_at_random_moments(
     columns = Columns("text", "doc", ("year",))
     run_bulk(job(path, output=tmp_path / "whole" / output, columns=columns, shard_rows=10))
     out = tmp_path / output
-    command = [sys.executable, "-c", SLOW_RUN, "embed", str(tiny_folder), str(path), "--output", str(out)]
-    command += ["--role", "document", "--id-column", "doc", "--keep", "year", "--shard-rows", "10"]
+    command = [
+        sys.executable, "-c", HELD_RUN, "embed", str(tiny_folder), str(path), "--output", str(out),
+        "--role", "document", "--id-column", "doc", "--keep", "year", "--shard-rows", "10", "--threads", "1",
+    ]  # fmt: skip
     generator = random.Random(seed)  # noqa: S311 - to be repeated
-    killed = 0
     for _ in range(6):
-        before, wait_for = journal_lines(out), generator.randint(0, 2)
-        with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
-            while process.poll() is None and journal_lines(out) < before + wait_for:
-                time.sleep(0.001)
-            time.sleep(generator.random() * 0.1)
+        before, shards = journal_lines(out), generator.randint(0, 2)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            assert process.stdin is not None
+            process.stdin.write(bytes(shards + 1))
+            process.stdin.flush()
+            until(lambda least=before + shards: journal_lines(out) >= least)
+            a_moment_later(generator)  # while the next shard is read, worked on, written, or noted
             process.kill()
-            process.communicate()
-        killed += process.returncode == -signal.SIGKILL
-        assert journal_lines(out) >= before
-    assert killed > 3
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+        assert process.returncode == -signal.SIGKILL
+        assert before + shards <= journal_lines(out) <= before + shards + 1
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, check=True, capture_output=True, text=True)
     assert "e5: 400 rows (" in done.stderr
     assert contents(out) == contents(tmp_path / "whole" / output)
     assert not list(Layout(out).partial.iterdir())
