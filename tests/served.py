@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from waiting import PATIENCE_S, until
 
 from e5_onnx.serve.app import make_app
 from e5_onnx.serve.metrics import Metrics
@@ -78,7 +78,7 @@ class LocalServer:
         self._reader.start()
         self.port = int(self.wait_for("serving")["port"])
         self.url = f"http://127.0.0.1:{self.port}"
-        self._wait_until_it_answers()
+        until(self.answers)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -90,26 +90,23 @@ class LocalServer:
 
     def wait_for(self, message: str, *, count: int = 1) -> dict[str, Any]:
         """Waits for a record of the log, or for the count-th of that kind."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            found = [record for record in list(self.records) if record["message"] == message]
-            if len(found) >= count:
-                return found[count - 1]
-            if self.process.poll() is not None and not self._reader.is_alive():
-                break
-            time.sleep(0.02)
-        raise AssertionError(f"{message!r} was not logged: {self.records} {self.other_output}")
 
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                if self.get("/health").status == 200:
-                    return
-            except OSError:
-                pass
-            time.sleep(0.02)
-        raise AssertionError(f"no answer: {self.records} {self.other_output}")
+        def found() -> list[dict[str, Any]]:
+            ended = not self._reader.is_alive()  # so that what it said last is looked at
+            records = [record for record in list(self.records) if record["message"] == message]
+            said = f"{self.records} {self.other_output}"
+            assert len(records) >= count or not ended, f"it ended without {message!r}: {said}"
+            return records[count - 1 : count]
+
+        return until(found, message)[0]
+
+    def answers(self) -> bool:
+        """Whether /health says so."""
+        assert self.process.poll() is None, f"it ended: {self.records} {self.other_output}"
+        try:
+            return self.get("/health").status == 200
+        except OSError:
+            return False
 
     def get(self, path: str, *, port: int | None = None) -> Answer:
         return self._send(urllib.request.Request(f"http://127.0.0.1:{port or self.port}{path}"))
@@ -121,7 +118,7 @@ class LocalServer:
 
     def _send(self, request: urllib.request.Request) -> Answer:
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:  # noqa: S310
                 return Answer(response.status, _decoded(response.read()), _headers(response.headers))
         except urllib.error.HTTPError as error:
             with error:
@@ -130,17 +127,17 @@ class LocalServer:
     def stop(self) -> int:
         """Asks it to stop and returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait()
 
     def kill(self) -> None:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(20)
+                self.process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._reader.join(5)
+        self._reader.join()
         assert self.process.stderr is not None
         self.process.stderr.close()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S, until_async
 
 from e5_onnx.errors import InferenceError
 from e5_onnx.serve.dispatcher import Dispatcher
@@ -42,7 +42,7 @@ def test_many_requests_at_once_get_their_own() -> None:
     tickets = [ticket(*range(1 + number % 7, 20)) for number in range(30)]
 
     async def run() -> None:
-        await asyncio.gather(*(made.embed(one, deadline_s=30) for one in tickets))
+        await asyncio.gather(*(made.embed(one, deadline_s=PATIENCE_S) for one in tickets))
 
     asyncio.run(run())
     made.close()
@@ -56,17 +56,17 @@ def test_a_full_queue_refuses() -> None:
     release = threading.Event()
 
     def slow(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        release.wait(10)
+        release.wait(PATIENCE_S)
         return first_ids(ids, mask)
 
     made = dispatcher(slow, callers=1, queue_tokens=100)
 
     async def run() -> None:
         # More than the queue holds, but nothing was waiting.
-        first = asyncio.create_task(made.embed(ticket(*[10] * 20), deadline_s=30))
-        await asyncio.sleep(0.05)
+        first = asyncio.create_task(made.embed(ticket(*[10] * 20), deadline_s=PATIENCE_S))
+        await until_async(lambda: made.waiting_tokens)
         with pytest.raises(OverloadError, match=r"\d+ tokens are waiting and 100 may"):
-            await made.embed(ticket(5), deadline_s=30)
+            await made.embed(ticket(5), deadline_s=PATIENCE_S)
         release.set()
         await first
 
@@ -75,8 +75,10 @@ def test_a_full_queue_refuses() -> None:
 
 
 def test_a_deadline_takes_what_waits_out_of_the_queue() -> None:
+    release = threading.Event()
+
     def slow(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        time.sleep(0.1)
+        release.wait(PATIENCE_S)
         return first_ids(ids, mask)
 
     made = dispatcher(slow, callers=1)
@@ -86,27 +88,27 @@ def test_a_deadline_takes_what_waits_out_of_the_queue() -> None:
         with pytest.raises(DeadlineError, match=r"not done within 0\.05 s"):
             await made.embed(asked, deadline_s=0.05)
         assert made.waiting_tokens == 0
+        release.set()
         # The next one has not to wait for it.
-        await made.embed(ticket(5), deadline_s=5)
+        await made.embed(ticket(5), deadline_s=PATIENCE_S)
 
     asyncio.run(run())
     made.close()
-    assert not asked.is_done or not asked.vectors.all()
+    assert not asked.vectors.all()
 
 
 def test_a_cancelled_request_leaves_the_queue() -> None:
     release = threading.Event()
 
     def slow(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        release.wait(10)
+        release.wait(PATIENCE_S)
         return first_ids(ids, mask)
 
     made = dispatcher(slow, callers=1)
 
     async def run() -> None:
-        task = asyncio.create_task(made.embed(ticket(*[30] * 30), deadline_s=30))
-        await asyncio.sleep(0.05)
-        assert made.waiting_tokens > 0
+        task = asyncio.create_task(made.embed(ticket(*[30] * 30), deadline_s=PATIENCE_S))
+        await until_async(lambda: made.waiting_tokens)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -126,7 +128,10 @@ def test_a_failing_batch_fails_its_requests_only(caplog: pytest.LogCaptureFixtur
     made = dispatcher(fail_on_7, callers=1)
 
     async def run() -> list[object]:
-        asked = [made.embed(ticket(7, *[40] * 9), deadline_s=30), made.embed(ticket(60), deadline_s=30)]
+        asked = [
+            made.embed(ticket(7, *[40] * 9), deadline_s=PATIENCE_S),
+            made.embed(ticket(60), deadline_s=PATIENCE_S),
+        ]
         return list(await asyncio.gather(*asked, return_exceptions=True))
 
     bad, good = asyncio.run(run())
@@ -137,21 +142,22 @@ def test_a_failing_batch_fails_its_requests_only(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_failure_that_nobody_waits_for_is_no_error() -> None:
-    release = threading.Event()
+    running, release = threading.Event(), threading.Event()
 
     def fail(_ids: np.ndarray, _mask: np.ndarray) -> np.ndarray:
-        release.wait(10)
+        running.set()
+        release.wait(PATIENCE_S)
         raise InferenceError("boom", batch=1, tokens=7)
 
     made = dispatcher(fail, callers=1)
 
     async def run() -> None:
-        task = asyncio.create_task(made.embed(ticket(5), deadline_s=30))
-        await asyncio.sleep(0.05)
+        task = asyncio.create_task(made.embed(ticket(5), deadline_s=PATIENCE_S))
+        await until_async(running.is_set)
         task.cancel()
         release.set()
         with pytest.raises(InternalError):
-            await made.embed(ticket(6), deadline_s=30)
+            await made.embed(ticket(6), deadline_s=PATIENCE_S)
         assert task.cancelled()
 
     asyncio.run(run())

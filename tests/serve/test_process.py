@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
 import pytest
 from served import KEY, LocalServer, Served
+from waiting import PATIENCE_S, until, until_async
 
 from e5_onnx import Embedder
 from e5_onnx.serve import state as state_module
@@ -36,40 +38,45 @@ SCOPE = {
 }
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
 def test_what_was_taken_is_answered_before_the_end(
     start_server: Callable[..., LocalServer], tiny_folder: Path
 ) -> None:
-    server = start_server("--drain", "1", "--threads", "1")
+    server = start_server("--drain", "0", "--metrics-address", "127.0.0.1:0", "--threads", "1")
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(server.post, "/v1/embeddings", MANY)
-        time.sleep(0.3)
+        until(lambda: queued_tokens(server) > 0)
         server.process.send_signal(signal.SIGTERM)
-        server.wait_for("stopping")
-        ready = server.get("/ready")
-        assert (ready.status, ready.values["error"]["code"]) == (503, "shutting_down")
-        assert ready.headers["retry-after"] == "5"
-        assert server.post("/v1/embeddings", BODY).values["error"]["code"] == "shutting_down"
         answer = running.result()
     assert answer.status == 200
     found = np.array([row["embedding"] for row in answer.values["data"]], np.float32)
     with Embedder(tiny_folder, overflow="truncate") as model:
         np.testing.assert_allclose(found, model.embed_queries(MANY["input"]), atol=2e-6)
-    assert server.process.wait(30) == 0
+    assert server.process.wait() == 0
     server.wait_for("stopped")
     assert not server.other_output
+
+
+def queued_tokens(server: LocalServer) -> float:
+    metrics = server.get("/metrics", port=server.wait_for("serving")["metrics_port"]).values
+    return float(re.search(r"^e5_queue_tokens (.*)$", metrics, re.MULTILINE)[1])
+
+
+def test_while_it_drains_it_says_that_it_stops(start_server: Callable[..., LocalServer]) -> None:
+    server = start_server("--drain", str(PATIENCE_S), "--threads", "1")
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_for("stopping")
+    ready = server.get("/ready")
+    assert (ready.status, ready.values["error"]["code"]) == (503, "shutting_down")
+    assert ready.headers["retry-after"] == "5"
+    assert server.post("/v1/embeddings", BODY).values["error"]["code"] == "shutting_down"
+    server.process.kill()
 
 
 def test_workers_are_started_again_and_their_neighbours_serve(
     start_server: Callable[..., LocalServer],
 ) -> None:
-    port = free_port()
-    server = start_server("--workers", "2", "--metrics-address", f"127.0.0.1:{port}", "--threads", "1")
-    server.wait_for("serving", count=2)
+    server = start_server("--workers", "2", "--metrics-address", "127.0.0.1:0", "--threads", "1")
+    port = server.wait_for("serving", count=2)["metrics_port"]
     for _ in range(20):
         assert server.post("/v1/embeddings", BODY).status == 200
     # Of both workers together, whichever answers.
@@ -77,7 +84,7 @@ def test_workers_are_started_again_and_their_neighbours_serve(
     victim = server.wait_for("worker started")["pid"]
     os.kill(victim, signal.SIGKILL)
     for _ in range(20):
-        with suppress(ConnectionError):  # it was in the hands of the one that died
+        with suppress(OSError, HTTPException):  # it was in the hands of the one that died
             assert server.post("/v1/embeddings", BODY).status == 200
     assert server.wait_for("worker died")["code"] == -signal.SIGKILL
     server.wait_for("serving", count=3)
@@ -86,21 +93,9 @@ def test_workers_are_started_again_and_their_neighbours_serve(
     assert server.stop() == 0
 
 
-def test_a_worker_that_cannot_live_is_not_started_at_once(start_server: Callable[..., LocalServer]) -> None:
-    server = start_server("--workers", "2", "--threads", "1")
-    os.kill(server.wait_for("worker started")["pid"], signal.SIGKILL)
-    server.wait_for("worker died")
-    os.kill(server.wait_for("worker started", count=3)["pid"], signal.SIGKILL)
-    server.wait_for("worker died", count=2)
-    died = time.monotonic()
-    assert server.wait_for("worker started", count=4)["worker"] == 0
-    assert time.monotonic() - died > 0.3  # the second time in a row it has to wait longer
-    assert server.stop() == 0
-
-
 def test_metrics_have_an_address_of_their_own(start_server: Callable[..., LocalServer]) -> None:
-    port = free_port()
-    server = start_server("--metrics-address", f"127.0.0.1:{port}", "--threads", "1", keys=KEY)
+    server = start_server("--metrics-address", "127.0.0.1:0", "--threads", "1", keys=KEY)
+    port = server.wait_for("serving")["metrics_port"]
     assert server.post("/v1/embeddings", BODY).status == 401
     assert server.post("/v1/embeddings", BODY, key=KEY).status == 200
     assert "e5_texts_total 1.0" in server.get("/metrics", port=port).values
@@ -112,19 +107,15 @@ def test_metrics_have_an_address_of_their_own(start_server: Callable[..., LocalS
 
 
 def test_slow_headers_are_not_waited_for(start_server: Callable[..., LocalServer]) -> None:
-    server = start_server("--header", "0.5", "--body", "0.5", "--threads", "1")
+    server = start_server("--header", "2", "--body", "0.5", "--threads", "1")
     with socket.create_connection(("127.0.0.1", server.port)) as silent:
-        started = time.monotonic()
         assert silent.recv(1) == b""
-        assert 0.3 < time.monotonic() - started < 10
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = b""
         while b'"ok"' not in answer:
             answer += slow.recv(4096)
-        slow.sendall(b"GET /health HT")  # the second request of a connection is watched, too
-        time.sleep(0.1)
-        slow.sendall(b"TP/1.1\r\n")
+        slow.sendall(b"GET /health HTTP/1.1\r\n")  # the second request of a connection is watched, too
         assert slow.recv(4096) == b""
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
@@ -135,13 +126,11 @@ def test_slow_headers_are_not_waited_for(start_server: Callable[..., LocalServer
 def test_there_are_only_so_many_connections(start_server: Callable[..., LocalServer]) -> None:
     server = start_server("--connections", "2", "--threads", "1")
     held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2)]
-    time.sleep(0.2)
     with socket.create_connection(("127.0.0.1", server.port)) as third:
         assert b"503" in third.recv(4096)
     for connection in held:
         connection.close()
-    time.sleep(0.2)
-    assert server.get("/health").status == 200
+    until(server.answers)
 
 
 def test_a_port_that_is_taken(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,14 +163,14 @@ def test_a_client_that_goes_away_takes_its_texts_along(serve_app: Callable[..., 
     served = serve_app(default_role="query")
     release = threading.Event()
     run = served.model._dispatcher._run
-    served.model._dispatcher._run = lambda *grid: (release.wait(20), run(*grid))[1]
+    served.model._dispatcher._run = lambda *grid: (release.wait(PATIENCE_S), run(*grid))[1]
     body = json.dumps({"inputs": [f"moon {number}" for number in range(400)]}).encode()
 
     async def receive() -> dict[str, object]:
         if not asked:
             asked.append(True)
             return {"type": "http.request", "body": body, "more_body": False}
-        await asyncio.sleep(0.1)
+        await until_async(lambda: served.model.waiting_tokens)
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, object]) -> None:

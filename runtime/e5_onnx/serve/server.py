@@ -50,6 +50,12 @@ def listen(settings: Settings) -> Sockets:
     return Sockets(api, None if settings.metrics is None else _bind(*settings.metrics))
 
 
+def _places(sockets: Sockets) -> dict[str, str | int]:
+    host, port = sockets.api.getsockname()[:2]
+    places: dict[str, str | int] = {"host": host, "port": port}
+    return places if sockets.metrics is None else places | {"metrics_port": sockets.metrics.getsockname()[1]}
+
+
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -83,8 +89,7 @@ async def serve(settings: Settings, sockets: Sockets) -> None:
     if sockets.metrics is not None:
         servers.append(_Server(_config(make_metrics_app(metrics), settings)))
         bound.append(sockets.metrics)
-    host, port = sockets.api.getsockname()[:2]
-    _LOG.info("serving", extra={"host": host, "port": port, "models": settings.model_names})
+    _LOG.info("serving", extra={**_places(sockets), "models": settings.model_names})
     watching = asyncio.ensure_future(_stop_in_order(stopping, state, servers))
     await asyncio.gather(*(server.serve([own]) for server, own in zip(servers, bound, strict=True)))
     watching.cancel()

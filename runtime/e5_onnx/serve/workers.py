@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
 
@@ -28,9 +28,23 @@ _LONGEST_PAUSE_S: Final = 30.0
 class Supervisor:
     """Keeps a number of workers alive until it is told to stop."""
 
-    def __init__(self, arguments: Sequence[str], count: int, sockets: Sockets) -> None:
-        """Takes what follows `python -m e5_onnx.cli` for one worker, their number, and their sockets."""
-        self._count = count
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        count: int,
+        sockets: Sockets,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            arguments: What follows `python -m e5_onnx.cli` for one worker.
+            count: The number of workers.
+            sockets: Their sockets.
+            clock: Seconds that never run backwards.
+        """
+        self._count, self._clock = count, clock
         inherited = [found for found in (sockets.api, sockets.metrics) if found is not None]
         for found in inherited:
             found.set_inheritable(True)
@@ -61,22 +75,22 @@ class Supervisor:
                 continue
             if worker is not None:
                 self._mourn(number, *worker)
-            if number not in self._running and time.monotonic() >= self._due[number]:
+            if number not in self._running and self._clock() >= self._due[number]:
                 self._start(number, environment)
 
     def _start(self, number: int, environment: dict[str, str]) -> None:
         process = subprocess.Popen(  # noqa: S603 - this very program
             self._command, pass_fds=self._descriptors, env=environment
         )
-        self._running[number] = process, time.monotonic()
+        self._running[number] = process, self._clock()
         _LOG.info("worker started", extra={"worker": number, "pid": process.pid})
 
     def _mourn(self, number: int, process: subprocess.Popen[bytes], started: float) -> None:
         """Has a worker started again: at once, or after a pause that grows if it cannot live long."""
-        settled = time.monotonic() - started > _SETTLED_AFTER_S
+        settled = self._clock() - started > _SETTLED_AFTER_S
         pause = 0.0 if settled else min(_LONGEST_PAUSE_S, 2 * self._pauses[number] + _LOOK_EVERY_S)
         self._pauses[number] = pause
-        self._due[number] = time.monotonic() + pause
+        self._due[number] = self._clock() + pause
         del self._running[number]
         _LOG.error("worker died", extra={"worker": number, "pid": process.pid, "code": process.returncode})
 
