@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from runtime_folders import edit
+from waiting import until
 
 from e5_onnx.bulk.errors import RowError
 from e5_onnx.bulk.layout import Layout
@@ -66,21 +66,46 @@ def test_the_command_does_what_it_does_without_a_cluster(
     assert "600 rows (600 done before)" in capsys.readouterr().err
 
 
+# Does twenty shards, and the others when the gate is there; a class of __main__ is sent to the nodes whole.
+GATED = """
+import time
+from pathlib import Path
+from e5_onnx.ray import engine
+
+class GatedWorker(engine.ShardWorker):
+    def __call__(self, batch):
+        while batch["shard"][0] >= 20 and not Path(gate).exists():
+            time.sleep(0.01)
+        yield from super().__call__(batch)
+"""
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that the workers of a run wait for."""
+    from e5_onnx.ray import engine
+
+    module: dict[str, Any] = {"__name__": "__main__", "gate": str(tmp_path / "gate")}
+    exec(GATED, module)  # noqa: S102
+    monkeypatch.setattr(engine, "ShardWorker", module["GatedWorker"])
+    return tmp_path / "gate"
+
+
 @contextmanager
-def once_begun(output: Path, strike: Callable[[], object]) -> Iterator[list[bool]]:
-    """Strikes when the first shards are there; tells whether it was before the last."""
-    struck: list[bool] = []
+def once_begun(output: Path, strike: Callable[[], object], gate: Path) -> Iterator[None]:
+    """Strikes when the first shards are there and the workers are at others, or wait."""
 
     def wait() -> None:
-        while len(parts := list(output.glob("part-*.parquet"))) < 3:
-            time.sleep(0.01)
+        until(lambda: len(list(output.glob("part-*.parquet"))) >= 3)
         strike()
-        struck.append(len(parts) < 60)
+        done = len(list(output.glob("part-*.parquet")))
+        gate.touch()
+        assert done <= 20, "the gate holds nobody"
 
     watcher = threading.Thread(target=wait, daemon=True)
     watcher.start()
-    yield struck
-    watcher.join(timeout=30)
+    yield
+    watcher.join()
 
 
 def kill_a_worker() -> None:
@@ -92,37 +117,47 @@ def kill_a_worker() -> None:
     pytest.fail("no worker was found")
 
 
-def test_a_worker_is_killed(cluster: Any, job: Callable[..., Job], truth: dict[str, bytes]) -> None:
+def test_a_worker_is_killed(
+    cluster: Any, job: Callable[..., Job], truth: dict[str, bytes], gate: Path
+) -> None:
     asked = job()
-    with once_begun(asked.output, kill_a_worker) as struck:
+    with once_begun(asked.output, kill_a_worker, gate):
         done = run_bulk(asked, engine=on(cluster))
-    assert struck == [True]
     assert (done.rows, done.written, done.rejected) == (600, 583, 17)
     assert files_of(asked.output) == truth
 
 
-def test_a_node_is_killed(job: Callable[..., Job], truth: dict[str, bytes]) -> None:
+def test_a_node_is_killed(job: Callable[..., Job], truth: dict[str, bytes], gate: Path) -> None:
     asked = job()
     with local_cluster([1, 1]) as cluster:
         lost = next(iter(cluster.worker_nodes))
-        with once_begun(asked.output, lambda: cluster.remove_node(lost, allow_graceful=False)) as struck:
+        with once_begun(asked.output, lambda: cluster.remove_node(lost, allow_graceful=False), gate):
             done = run_bulk(asked, engine=on(cluster))
-    assert struck == [True]
     assert (done.rows, done.written, done.rejected) == (600, 583, 17)
     assert files_of(asked.output) == truth
 
 
-DRIVER = "import sys; from e5_onnx.cli import main; sys.exit(main(sys.argv[1:]))"
+DRIVER = """
+import sys
+from e5_onnx.cli import main
+gate, *words = sys.argv[1:]
+engine.ShardWorker = GatedWorker
+sys.exit(main(words))
+"""
 
 
-def test_the_driver_is_killed(cluster: Any, job: Callable[..., Job], truth: dict[str, bytes]) -> None:
+def test_the_driver_is_killed(
+    cluster: Any, job: Callable[..., Job], truth: dict[str, bytes], tmp_path: Path
+) -> None:
     asked = job()
     words = ["embed", str(asked.model), *asked.inputs, "--role", "document", "--shard-rows", "10"]
     words += ["--output", str(asked.output), "--engine", "ray", "--address", cluster.address]
-    driver = subprocess.Popen([sys.executable, "-c", DRIVER, *words], stderr=subprocess.DEVNULL)
-    with once_begun(asked.output, driver.kill) as struck:
-        assert driver.wait(timeout=60) == -signal.SIGKILL
-    assert struck == [True]
+    gate = tmp_path / "gate"
+    driver = subprocess.Popen(
+        [sys.executable, "-c", GATED + DRIVER, str(gate), *words], stderr=subprocess.DEVNULL
+    )
+    with once_begun(asked.output, driver.kill, gate):
+        assert driver.wait() == -signal.SIGKILL
     done = run_bulk(asked, engine=on(cluster))
     assert done.rows == 600
     assert files_of(asked.output) == truth

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from served import KEY, LocalServer
+from waiting import PATIENCE_S
 
 from e5_onnx import Embedder
 
@@ -90,9 +91,10 @@ def test_what_the_openapi_document_allows_is_answered(server: LocalServer) -> No
 
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     statuses: set[int] = set()
+    headers = {"Authorization": f"Bearer {KEY}"}
 
     def call(case) -> None:
-        statuses.add(case.call(headers={"Authorization": f"Bearer {KEY}"}).status_code)
+        statuses.add(case.call(headers=headers, timeout=PATIENCE_S).status_code)
 
     few = settings(
         max_examples=80,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from e5_onnx.errors import MissingExtraError
+
+_PATIENCE_S: Final = 600
 
 
 def require_ray() -> Any:  # noqa: ANN401 - Ray is optional, so its types are not known
@@ -41,8 +43,8 @@ def local_cluster(cpus: Sequence[int]) -> Iterator[Any]:
     cluster = require_ray()(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
         for count in cpus:
-            cluster.add_node(num_cpus=count)
-        cluster.wait_for_nodes()
+            cluster.add_node(num_cpus=count, wait=False)
+        cluster.wait_for_nodes(timeout=_PATIENCE_S)
         yield cluster
     finally:
         cluster.shutdown()
