@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import importlib
 import re
+import traceback
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -24,13 +26,45 @@ from e5_onnx_perf.errors import PerfError
 
 PUBLIC = {
     "e5_onnx": [
+        "CacheWarning",
+        "CheckpointFolderError",
+        "ClosedError",
         "E5Error",
         "Embedder",
         "Encoded",
+        "ExactInt8",
+        "FingerprintError",
         "FolderError",
+        "FolderNotFoundError",
+        "ForkedError",
+        "FormatVersionError",
+        "InferenceError",
         "InputError",
+        "IntegrityError",
+        "LoneSurrogateError",
         "Manifest",
+        "ManifestError",
+        "MissingExtraError",
+        "MissingFileError",
+        "Mode",
+        "ModelLoadError",
+        "NotTextsError",
+        "OptionError",
+        "OverflowPolicy",
+        "RecordError",
+        "Role",
+        "RoleError",
+        "RoleMissingError",
+        "RuntimeTooOldError",
+        "StandardGraphError",
+        "TaskError",
+        "TemplateTooLongError",
+        "TextTooLongError",
+        "TextTypeError",
+        "TokenizerChoice",
         "TruncationWarning",
+        "UnsafeCacheError",
+        "UnsafeFolderError",
         "VerifyReport",
         "__version__",
         "verify_folder",
@@ -45,6 +79,8 @@ PUBLIC = {
     ],
     "e5_onnx_perf": [],
 }
+
+ROOT = Path(__file__).parents[1]
 
 # ├── Name      (Builtin)   what it means
 ROW = re.compile(
@@ -84,6 +120,22 @@ def test_the_drawn_tree_of_errors_is_the_real_one(module: ModuleType, root: type
     assert sorted(_drawn(module)) == sorted(_real(module, root))
 
 
+def test_errors_show_the_name_that_they_are_imported_by() -> None:
+    for name in e5_onnx.errors.__all__:
+        kind = getattr(e5_onnx, name)
+        assert kind is getattr(e5_onnx.errors, name)
+        assert traceback.format_exception_only(kind.__new__(kind))[0].startswith(f"e5_onnx.{name}")
+
+
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_every_error_that_a_page_names_is_public() -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    named = set(re.findall(r"\b[A-Z]\w+(?:Error|Warning)\b", text)) - set(dir(builtins))
+    assert {"E5Error", "TextTooLongError", "TruncationWarning"} <= named <= set(PUBLIC["e5_onnx"])
+
+
 def _drawn(module: ModuleType) -> list[tuple[str, str, list[str]]]:
     """Name, parent and builtins of each class in the module's docstring."""
     rows = []
@@ -101,13 +153,15 @@ def _drawn(module: ModuleType) -> list[tuple[str, str, list[str]]]:
     return rows
 
 
+def _is_defined_by(module: ModuleType, value: object) -> bool:
+    # The runtime's errors show themselves as names of the package that users import them from.
+    home = "e5_onnx" if module is e5_onnx.errors else module.__name__
+    return isinstance(value, type) and issubclass(value, Exception) and value.__module__ == home
+
+
 def _real(module: ModuleType, root: type[E5Error]) -> list[tuple[str, str, list[str]]]:
     """The same of the classes themselves."""
-    classes = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and value.__module__ == module.__name__
-    ]
+    classes = [value for value in vars(module).values() if _is_defined_by(module, value)]
     rows = []
     for kind in classes:
         if not issubclass(kind, E5Error) or kind is E5Error:
@@ -127,6 +181,5 @@ def test_errors_are_caught_as_what_they_are(module: ModuleType) -> None:
     assert all(
         issubclass(kind, E5Error)
         for kind in vars(module).values()
-        if isinstance(kind, type) and kind.__module__ == module.__name__ and issubclass(kind, Exception)
-        if not issubclass(kind, Warning)
+        if _is_defined_by(module, kind) and not issubclass(kind, Warning)
     )

@@ -177,7 +177,7 @@ def test_exports_of_local_folders_run(line: str, checkpoints: Path, monkeypatch:
     monkeypatch.setattr("signal.signal", lambda *_: None)
     assert e5_onnx_export.cli.main([*words[1:], "--reference", "numpy"]) == 0
     with Embedder(checkpoints / words[2]) as model:
-        assert model.embed("x").shape == (model.dimension,)
+        assert model.embed_documents("x").shape == (model.dimension,)
 
 
 @pytest.mark.parametrize("line", starting_with("make"))

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.encoded import Encoded
 from e5_onnx.engine import Request
-from e5_onnx.errors import TruncationWarning
+from e5_onnx.errors import RoleMissingError, TruncationWarning
 from e5_onnx.exact_int8 import ExactInt8
 from e5_onnx.lifetime import Lifetime
 from e5_onnx.manifest import Manifest
@@ -24,10 +24,9 @@ from e5_onnx.opening import open_engine
 from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Mode, Options
 from e5_onnx.recipes import Role
 from e5_onnx.streaming import chunks
+from e5_onnx.texts import Texts, each_text
 from e5_onnx.threads import choose_threads
 from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice
-
-Texts = str | Sequence[str]
 
 
 class Embedder:
@@ -125,9 +124,9 @@ class Embedder:
         """Embeds documents: `encode` with role `document`, vectors only."""
         return self.encode(texts, role="document").vectors
 
-    def embed(self, texts: Texts) -> NDArray[np.float32]:
-        """Embeds texts as they are, without a template: `encode` with role `raw`, vectors only."""
-        return self.encode(texts, role="raw").vectors
+    def embed(self, texts: Texts) -> Never:
+        """Refuses, since nothing says what the texts are: the error names the methods that do."""
+        raise RoleMissingError("embed")
 
     def encode(
         self,
@@ -137,10 +136,11 @@ class Embedder:
         task: str | None = None,
         overflow: OverflowPolicy | None = None,
     ) -> Encoded:
-        """Embeds texts. Every other method is a thin one upon this.
+        """Embeds texts. Every other method calls this one.
 
         Args:
-            texts: A list of texts, or one. Empty and blank texts are embedded like any other.
+            texts: One text, or any iterable of texts: a list, a generator, a column of pandas or Arrow. It is
+                read once. Empty and blank texts are embedded like any other.
             role: `query`, `document`, or `raw` for no template at all.
             task: The instruction of a query, where the recipe takes one. None is the recipe's default, an
                 empty string no prefix.
@@ -181,7 +181,7 @@ class Embedder:
         """
         first, truncated = 0, 0
         try:
-            for chunk in chunks(texts):
+            for chunk in chunks(each_text(texts)):
                 encoded = self._lifetime.get().encode(
                     chunk, self._request(role, task, overflow, first_index=first)
                 )
@@ -204,7 +204,7 @@ class Embedder:
             yield from encoded.vectors
 
     def tokenize(
-        self, texts: Sequence[str], *, role: Role, task: str | None = None
+        self, texts: Iterable[str], *, role: Role, task: str | None = None
     ) -> list[NDArray[np.int64]]:
         """Returns the token ids of each text before any cutting, template and special tokens included."""
         return [text.ids for text in self._lifetime.get().tokenize(texts, self._request(role, task))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,8 @@ from e5_onnx.manifest import Manifest
 from e5_onnx.overflow import Rows, check_policy, fit
 from e5_onnx.recipes import Role
 from e5_onnx.session import Session
-from e5_onnx.tokenization import OverflowPolicy, TextTokenizer, TokenizedText, check_texts
+from e5_onnx.texts import check_texts
+from e5_onnx.tokenization import OverflowPolicy, TextTokenizer, TokenizedText
 from e5_onnx.windows import merge_windows
 
 # Cells of a batch that one thread works on alone: larger ones leave its cache (perf/README.md).
@@ -58,14 +59,14 @@ class Engine:
     token_budget: int
     callers: int = 1
 
-    def encode(self, texts: Sequence[str], request: Request) -> Encoded:
+    def encode(self, texts: Iterable[str], request: Request) -> Encoded:
         """Embeds texts, in order."""
         check_policy(request.overflow, request.role)
         tokenized = self.tokenize(texts, request)
         rows = fit(tokenized, self.manifest.max_tokens, request.overflow, first_index=request.first_index)
         return Encoded(merge_rows(rows, self._run(rows.ids)), rows.tokens, rows.truncated)
 
-    def tokenize(self, texts: Sequence[str], request: Request) -> list[TokenizedText]:
+    def tokenize(self, texts: Iterable[str], request: Request) -> list[TokenizedText]:
         """Checks texts and turns them into tokens."""
         template = self.manifest.recipe.template(request.role, request.task)
         checked = check_texts(texts, first_index=request.first_index)

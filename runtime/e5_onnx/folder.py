@@ -8,6 +8,7 @@ from typing import Final
 
 from e5_onnx.digest import file_sha256, sampled_sha256
 from e5_onnx.errors import (
+    CheckpointFolderError,
     FolderNotFoundError,
     IntegrityError,
     ManifestError,
@@ -110,6 +111,8 @@ def _read_manifest(path: Path) -> str:
     if not file.is_file():
         if (path / "onnx" / GRAPH_NAME).is_file():
             raise StandardGraphError(path)
+        if (path / "config.json").is_file():
+            raise CheckpointFolderError(path)
         raise MissingFileError(path, MANIFEST_NAME)
     if file.stat().st_size > _MANIFEST_LIMIT:
         raise UnsafeFolderError(MANIFEST_NAME, f"it is larger than {_MANIFEST_LIMIT // _MB} MB")

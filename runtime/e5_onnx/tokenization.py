@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.errors import (
-    LoneSurrogateError,
     MissingExtraError,
     ModelLoadError,
     OptionError,
     TemplateTooLongError,
-    TextTypeError,
 )
 from e5_onnx.manifest import TOKENIZER_NAME, Manifest
 from e5_onnx.recipes import Template
@@ -124,32 +122,6 @@ def open_tokenizer(folder: Path, manifest: Manifest, choice: TokenizerChoice) ->
             raise
         return load_tokenizer(folder)
     return open_lean(folder)
-
-
-def check_texts(texts: Sequence[str], *, first_index: int = 0) -> list[str]:
-    """Refuses what is not a text.
-
-    Empty and blank strings, NUL and control characters are texts like any other.
-
-    Args:
-        texts: What the caller passed; not one str.
-        first_index: The number of the first text, for messages.
-
-    Returns:
-        The texts.
-
-    Raises:
-        TextTypeError: If one is not a str.
-        LoneSurrogateError: If one is not valid Unicode.
-    """
-    for index, text in enumerate(texts, first_index):
-        if not isinstance(text, str):
-            raise TextTypeError(index, type(text))
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise LoneSurrogateError(index, error.start) from None
-    return list(texts)
 
 
 def truncate(text: TokenizedText, limit: int) -> NDArray[np.int64]:

@@ -135,7 +135,8 @@ def test_sensitive_linears_are_kept_until_the_floor_is_met(checkpoint: Path, tmp
     assert kept == set(manifest["kept_in_fp32"])
     assert manifest["invariance"]["max_abs"] <= 2e-6
     with Embedder(tmp_path / "out") as model:
-        alone, together = model.embed("moon"), model.embed(["moon", "tea " * 30])[0]
+        alone = model.embed_documents("moon")
+        together = model.embed_documents(["moon", "tea " * 30])[0]
         assert np.abs(alone - together).max() <= 2e-6
 
 

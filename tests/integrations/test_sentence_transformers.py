@@ -20,20 +20,24 @@ from e5_onnx.integrations.shared_model import shared_embedder
 def test_roles(tiny_folder: Path, model: Embedder) -> None:
     encoder = E5SentenceTransformer(tiny_folder)
     documents, queries = model.embed_documents(DOCUMENTS), model.embed_queries(DOCUMENTS)
+
+    def raw(texts: str | list[str]) -> np.ndarray:
+        return model.encode(texts, role="raw").vectors
+
     for found, expected in [
-        (encoder.encode(DOCUMENTS), model.embed(DOCUMENTS)),
+        (encoder.encode(DOCUMENTS), raw(DOCUMENTS)),
         (encoder.encode_document(DOCUMENTS), documents),
         (encoder.encode(DOCUMENTS, prompt_name="passage"), documents),
         (encoder.encode_query(DOCUMENTS, show_progress_bar=False, normalize_embeddings=False), queries),
         (encoder.encode(DOCUMENTS, "query", batch_size=1), queries),
-        (encoder.encode(QUERY), model.embed(QUERY)),
+        (encoder.encode(QUERY), raw(QUERY)),
         (encoder.encode_query(QUERY), model.embed_queries(QUERY)),
         (
             E5SentenceTransformer(tiny_folder, task="find").encode_query(QUERY),
             model.embed_queries(QUERY, task="find"),
         ),
-        (encoder.encode_query(QUERY, prompt="find: "), model.embed("find: " + QUERY)),
-        (encoder.encode_document(DOCUMENTS, prompt="t: "), model.embed(["t: " + text for text in DOCUMENTS])),
+        (encoder.encode_query(QUERY, prompt="find: "), raw("find: " + QUERY)),
+        (encoder.encode_document(DOCUMENTS, prompt="t: "), raw(["t: " + text for text in DOCUMENTS])),
     ]:
         np.testing.assert_allclose(found, expected, atol=1e-6)
     assert encoder.fingerprint == model.fingerprint

@@ -19,6 +19,7 @@ from e5_onnx.errors import (
     LoneSurrogateError,
     OptionError,
     RoleError,
+    RoleMissingError,
     TaskError,
     TemplateTooLongError,
     TextTooLongError,
@@ -106,11 +107,23 @@ def test_another_mode_is_refused(tiny_folder: Path) -> None:
 
 def test_roles_are_templates(model: Embedder) -> None:
     task = "Given a web search query, retrieve relevant passages that answer the query"
-    raw = model.embed([f"Instruct: {task}\nQuery: moon", "Instruct: find\nQuery: moon", "moon"])
+    texts = [f"Instruct: {task}\nQuery: moon", "Instruct: find\nQuery: moon", "moon"]
+    raw = model.encode(texts, role="raw").vectors
     assert close(model.embed_queries("moon"), raw[0])
     assert close(model.embed_queries("moon", task="find"), raw[1])
     assert close(model.embed_queries("moon", task=""), raw[2])
     assert close(model.embed_documents("moon"), raw[2])
+
+
+@pytest.mark.parametrize("texts", ["moon", ["moon"], [], None])
+def test_nothing_is_embedded_without_a_role(model: Embedder, texts: object) -> None:
+    with pytest.raises(
+        TypeError, match="embed_queries, embed_documents, or encode with role='query'"
+    ) as caught:
+        model.embed(texts)
+    assert isinstance(caught.value, RoleMissingError)
+    with pytest.raises(RoleError, match="unknown role: None; choose one of query, document, raw"):
+        model.encode("moon", role=None)
 
 
 def test_tokens_and_ids(model: Embedder) -> None:
@@ -234,11 +247,11 @@ class TestLife:
         model.close()
         model.close()
         with pytest.raises(ClosedError, match="this Embedder was closed"):
-            model.embed("a")
+            model.embed_documents("a")
 
     def test_the_context_manager_closes(self, tiny_folder: Path) -> None:
         with Embedder(tiny_folder) as model:
-            model.embed("a")
+            model.embed_documents("a")
         with pytest.raises(ClosedError):
             model.count_tokens("a", role="raw")
 
@@ -246,11 +259,11 @@ class TestLife:
         monkeypatch.chdir(tiny_folder.parent)
         with Embedder(tiny_folder.name, threads=1, overflow="truncate", token_budget=77) as model:
             data = pickle.dumps(model)
-            expected = model.embed(["moon"])
+            expected = model.embed_documents(["moon"])
         assert len(data) < 1000
         monkeypatch.chdir("/")
         copy = pickle.loads(data)  # noqa: S301 - our own
-        assert close(copy.embed(["moon"]), expected)
+        assert close(copy.embed_documents(["moon"]), expected)
         assert copy.threads == 1
         assert copy.__reduce__()[0].keywords["token_budget"] == 77
 
@@ -258,7 +271,7 @@ class TestLife:
         model = Embedder(tiny_folder)
         monkeypatch.setattr("os.getpid", lambda: 1)
         with pytest.raises(ForkedError, match="used in its fork 1"):
-            model.embed("a")
+            model.embed_documents("a")
 
     def test_many_callers_of_one_session(self, model: Embedder) -> None:
         expected = model.embed_documents(TEXTS)

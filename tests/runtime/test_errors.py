@@ -18,6 +18,11 @@ ONE_OF_EACH: list[tuple[E5Error, str]] = [
         "no model folder at my-model: make one with `e5-export SOURCE my-model`",
     ),
     (
+        errors.CheckpointFolderError(FOLDER),
+        "my-model holds a checkpoint, not a model folder: make one of it with `e5-export my-model OUT` and "
+        "open OUT",
+    ),
+    (
         errors.MissingFileError(FOLDER, "model.onnx"),
         "my-model has no model.onnx: the folder is incomplete or is not one that e5-export made; copy it "
         "again or export it again",
@@ -56,7 +61,14 @@ ONE_OF_EACH: list[tuple[E5Error, str]] = [
         errors.ModelLoadError("tokenizer.json", "no such type"),
         "tokenizer.json cannot be loaded: no such type",
     ),
-    (errors.TextTypeError(3, bytes), "text 3 is bytes, not str"),
+    (
+        errors.NotTextsError(dict),
+        "texts is dict; it must be an iterable of str, such as a list, a generator, or one column of a table",
+    ),
+    (
+        errors.TextTypeError(3, bytes),
+        "text 3 is bytes, not str: leave it out, or make a text of it",
+    ),
     (
         errors.LoneSurrogateError(3, 7),
         "text 3 has a lone surrogate at character 7: it is not valid Unicode; read the file as UTF-8, or "
@@ -71,6 +83,11 @@ ONE_OF_EACH: list[tuple[E5Error, str]] = [
         errors.TemplateTooLongError(600, 512),
         "the template and task alone take 600 of the model's 512 tokens and leave no room for the text: "
         "shorten the task",
+    ),
+    (
+        errors.RoleMissingError("embed"),
+        "embed does not say what the texts are, and a query and a document have different vectors: call "
+        "embed_queries, embed_documents, or encode with role='query', 'document' or 'raw'",
     ),
     (
         errors.RoleError("passage", ("query", "document")),
@@ -102,7 +119,7 @@ ONE_OF_EACH: list[tuple[E5Error, str]] = [
 
 def leaves(kind: type[E5Error]) -> Iterator[type[E5Error]]:
     """The classes under `kind`, in the runtime, that no other class derives from."""
-    below = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    below = [child for child in kind.__subclasses__() if getattr(errors, child.__name__, None) is child]
     if not below:
         yield kind
     for child in below:

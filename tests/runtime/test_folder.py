@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from runtime_folders import edit, flip, relist, unlist
 
 from e5_onnx import Embedder
 from e5_onnx import folder as folder_module
+from e5_onnx.cli import main
 from e5_onnx.errors import (
+    CheckpointFolderError,
     FolderError,
     FolderNotFoundError,
     FormatVersionError,
@@ -35,6 +38,41 @@ def test_a_sound_folder(tiny_folder: Path) -> None:
 def test_a_missing_folder_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(FolderNotFoundError, match=r"no model folder at .*absent: make one with `e5-export"):
         open_folder(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    "name", ["intfloat/multilingual-e5-small", "BAAI/bge-m3", "Snowflake/snowflake-arctic-embed-m-v1.5"]
+)
+def test_the_name_of_a_model_of_the_hub_is_the_source(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = name.partition("/")[2]
+    message = f"with `e5-export {name} {model}` and open {model}"
+    with pytest.raises(FolderNotFoundError, match=re.escape(message)):
+        Embedder(name)
+    assert main(["info", name]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["e5-small", "../a", "a/b/c", "here/model", ".hidden/b", "a b/c"])
+def test_what_may_only_be_a_path_is_the_output(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    with pytest.raises(
+        FolderNotFoundError, match=f"make one with `e5-export SOURCE {re.escape(str(Path(name)))}`$"
+    ):
+        Embedder(name)
+
+
+def test_a_checkpoint_is_not_a_model_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").touch()
+    with pytest.raises(
+        CheckpointFolderError, match=f"`e5-export {re.escape(str(tmp_path))} OUT` and open OUT"
+    ):
+        Embedder(tmp_path)
 
 
 def test_a_file_is_not_a_folder(tiny_folder: Path) -> None:

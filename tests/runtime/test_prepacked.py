@@ -194,7 +194,7 @@ def test_no_room_costs_a_warning_and_leaves_nothing(tiny_folder: Path, tmp_path:
         "from e5_onnx import Embedder\n"
         "with warnings.catch_warnings(record=True) as caught:\n"
         "    warnings.simplefilter('always')\n"
-        "    print(Embedder(sys.argv[1], cache_dir=sys.argv[2]).embed('x').shape)\n"
+        "    print(Embedder(sys.argv[1], cache_dir=sys.argv[2]).embed_documents('x').shape)\n"
         "print(*(warning.category.__name__ for warning in caught))\n"
     )
     run = subprocess.run(

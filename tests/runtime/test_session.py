@@ -69,7 +69,7 @@ def test_threads_sleep_unless_latency_is_asked_for(
         session, "_load", lambda folder, options: seen.append(options) or load(folder, options)
     )
     with Embedder(tiny_folder, threads=2, mode=mode) as model:
-        model.embed("moon")
+        model.embed_documents("moon")
     (options,) = seen
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == spins
     assert options.intra_op_num_threads == threads

@@ -14,13 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_tokenizers import BAKED_IN_LENGTH, write_tiny_bert_tokenizer, write_tiny_tokenizer
 
-from e5_onnx.errors import LoneSurrogateError, ModelLoadError, TemplateTooLongError, TextTypeError
+from e5_onnx.errors import ModelLoadError, TemplateTooLongError
 from e5_onnx.full_tokenizer import FullTokenizer
 from e5_onnx.manifest import TOKENIZER_NAME
 from e5_onnx.recipes import E5_INSTRUCT, Template
 from e5_onnx.tokenization import (
     TokenizedText,
-    check_texts,
     load_tokenizer,
     room,
     translated_errors,
@@ -234,36 +233,6 @@ def test_a_tokenizer_that_makes_no_tokens_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_the_librarys_error_passes() -> None:
     with pytest.raises(KeyboardInterrupt), translated_errors("x"):
         raise KeyboardInterrupt
-
-
-# Texts that are not texts.
-
-
-def test_texts_are_passed_on_as_they_are() -> None:
-    texts = ("", " ", "\x00", "é", "😀", "e\u0301", "\U0010ffff")
-    assert check_texts(texts) == list(texts)
-    assert check_texts([]) == []
-
-
-@pytest.mark.parametrize(
-    ("bad", "name"), [(None, "NoneType"), (b"a", "bytes"), (3.5, "float"), (["a"], "list")]
-)
-def test_what_is_not_a_str_is_refused(bad: object, name: str) -> None:
-    with pytest.raises(TextTypeError, match=f"text 2 is {name}, not str") as error:
-        check_texts(["a", "b", bad])
-    assert (error.value.index, error.value.found) == (2, type(bad))
-    with pytest.raises(TextTypeError, match="text 1002 is"):
-        check_texts(["a", "b", bad], first_index=1000)
-
-
-@pytest.mark.parametrize(
-    ("bad", "position"), [("\ud800", 0), ("ab\udfff", 2), ("😀\udc80é", 1), ("\ude00\ud83d", 0)]
-)
-def test_a_lone_surrogate_is_refused(bad: str, position: int) -> None:
-    with pytest.raises(LoneSurrogateError, match=f"text 1 has a lone surrogate at character {position}"):
-        check_texts(["a", bad])
-    with pytest.raises(LoneSurrogateError, match="text 51 has"):
-        check_texts(["a", bad], first_index=50)
 
 
 # A million characters, and threads.

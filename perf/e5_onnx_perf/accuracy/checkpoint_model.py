@@ -16,7 +16,8 @@ from e5_onnx.errors import MissingExtraError, OptionError
 from e5_onnx.full_tokenizer import FullTokenizer
 from e5_onnx.manifest import Manifest
 from e5_onnx.recipes import Recipe
-from e5_onnx.tokenization import check_texts, truncate
+from e5_onnx.texts import check_texts
+from e5_onnx.tokenization import truncate
 from e5_onnx_export import RecipeRequest
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from e5_onnx_export.recipe_detection import EncodingChoice, detect

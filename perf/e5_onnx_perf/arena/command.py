@@ -73,7 +73,7 @@ def watch(folder: Path, batches: int, seed: int) -> list[Held]:
             longest = int(generator.integers(_SHORTEST, model.max_tokens + 1))
             # A word is a token, and two more are put around them.
             words = generator.integers(_SHORTEST - 2, longest - 1, int(generator.integers(1, _TEXTS + 1)))
-            model.embed([" ".join(["word"] * int(count)) for count in words])
+            model.embed_documents([" ".join(["word"] * int(count)) for count in words])
             texts += len(words)
             held.append(Held(texts, memory()))
     return held

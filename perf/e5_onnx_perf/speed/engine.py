@@ -111,7 +111,7 @@ class _EmbedderEngine:
         self.disk_bytes = open_folder(Path(spec.path)).size_bytes
 
     def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
-        return lambda: self._model.embed(texts)
+        return lambda: self._model.encode(texts, role="raw").vectors
 
 
 class _GraphEngine(_EmbedderEngine):
