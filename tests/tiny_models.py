@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from e5_onnx.manifest import Architecture, Body
+from e5_onnx.manifest import Architecture
 
 Floats = NDArray[np.float32]
 
-HF_CLASSES: dict[Body, str] = {
+HF_CLASSES: dict[str, str] = {
     "bert": "BertModel",
     "xlm-roberta": "XLMRobertaModel",
     "roberta": "RobertaModel",

@@ -8,6 +8,7 @@ from typing import Final
 
 from e5_onnx.manifest import Architecture, Parity, Pooling, Source
 from e5_onnx.recipes import Recipe
+from e5_onnx_export.checkpoint.bodies import body_of
 
 CARD_NAME: Final = "README.md"
 
@@ -45,7 +46,7 @@ def front_matter(source: Source, architecture: Architecture, tags: Iterable[str]
         lines.append(f"base_model: {json.dumps(source.name)}")
         if relation:
             lines.append(f"base_model_relation: {relation}")
-    if architecture.body == "xlm-roberta" or "multilingual" in source.name.lower():
+    if body_of(architecture).multilingual or "multilingual" in source.name.lower():
         lines.append("language: multilingual")
     lines += ["pipeline_tag: sentence-similarity", "tags:", *(f"- {tag}" for tag in tags), "---"]
     return "\n".join(lines)

@@ -7,7 +7,8 @@ e5_onnx.E5Error
     │   ├── HubError                   (OSError)
     │   ├── CheckpointError            (ValueError)    a file of it is missing, damaged or malformed
     │   ├── RevisionError              (ValueError)    a revision of something that has none
-    │   └── UnsupportedModelError      (ValueError)    not an encoder that this exporter can author
+    │   └── UnsupportedModelError      (ValueError)    something of the model that no graph here does
+    │       └── UnsupportedArchitectureError           its encoder is of another kind
     ├── RequestError                   (ValueError)    options that do not go together
     ├── RecipeError                    (ValueError)    recipe, pooling or prompts are wrong or in conflict
     │   ├── UnknownRecipeError                         nothing says which recipe: the caller must
@@ -68,9 +69,17 @@ class RevisionError(SourceError, ValueError):
 class UnsupportedModelError(SourceError, ValueError):
     def __init__(self, source: str, found: str) -> None:
         self.source, self.found = source, found
+        super().__init__(f"{source}: {found}")
+
+
+class UnsupportedArchitectureError(UnsupportedModelError):
+    def __init__(self, source: str, found: str, supported: Sequence[str]) -> None:
+        self.supported = tuple(supported)
+        *others, last = self.supported
         super().__init__(
-            f"{source}: {found}; e5-export takes BERT, XLM-RoBERTa and RoBERTa/CamemBERT encoders with "
-            "absolute positions and GELU"
+            source,
+            f"{found}; e5-export takes {', '.join(others)} and {last} encoders with absolute positions and "
+            "GELU",
         )
 
 

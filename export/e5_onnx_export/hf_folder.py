@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.manifest import TOKENIZER_NAME, Architecture, Body
+from e5_onnx.manifest import TOKENIZER_NAME
 from e5_onnx_export.checkpoint.base import Checkpoint, Weights
+from e5_onnx_export.checkpoint.bodies import body_of
+from e5_onnx_export.checkpoint.config import architecture_values
+from e5_onnx_export.checkpoint.encoder_weights import token_types
 from e5_onnx_export.checkpoint.files import read_json_object
 from e5_onnx_export.checkpoint.local import CONFIG_NAME
 from e5_onnx_export.checkpoint.weights import SINGLE_NAME
@@ -28,17 +31,6 @@ StoredFormat = Literal["fp32", "fp16"]
 _FORMATS: Final[dict[StoredFormat, tuple[str, type[np.floating[Any]]]]] = {
     "fp32": ("F32", np.float32),
     "fp16": ("F16", np.float16),
-}
-_CLASSES: Final = {
-    "bert": "BertModel",
-    "xlm-roberta": "XLMRobertaModel",
-    "roberta": "RobertaModel",
-    "camembert": "CamembertModel",
-}
-_INPUTS: Final[dict[Body, list[str]]] = {
-    "bert": ["input_ids", "token_type_ids", "attention_mask"],
-    "xlm-roberta": ["input_ids", "attention_mask"],
-    "roberta": ["input_ids", "attention_mask"],
 }
 # Of the checkpoint's own config: code is never run, the rest would speak of other files than these.
 _DROPPED: Final = (
@@ -77,7 +69,7 @@ def write_hf_folder(checkpoint: Checkpoint, folder: Path, dtype: StoredFormat = 
     folder.mkdir(parents=True, exist_ok=True)
     write_config(checkpoint, folder)
     with (folder / SINGLE_NAME).open("wb") as file:
-        _write_safetensors(file, checkpoint.weights, dtype)
+        _write_safetensors(file, checkpoint, dtype)
     shape = checkpoint.architecture
     write_tokenizer(checkpoint, folder, max_tokens=shape.positions - shape.position_offset)
 
@@ -99,7 +91,7 @@ def write_tokenizer(checkpoint: Checkpoint, folder: Path, *, max_tokens: int) ->
         # Without a class transformers goes by the body, and multilingual-e5-small has a BERT body and an
         # XLM-R tokenizer.
         "tokenizer_class": _ANY_TOKENIZER,
-        "model_input_names": _INPUTS[checkpoint.architecture.body],
+        "model_input_names": list(body_of(checkpoint.architecture).inputs),
         "clean_up_tokenization_spaces": False,
         **tokens,
         **_own(checkpoint, TOKENIZER_CONFIG_NAME),
@@ -134,40 +126,28 @@ def _own(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
 
 
 def _config(checkpoint: Checkpoint) -> dict[str, Any]:
-    shape = checkpoint.architecture
+    body = body_of(checkpoint.architecture)
     config = _own(checkpoint, CONFIG_NAME)
-    model_type = config.get("model_type", shape.body)
+    model_type = config.get("model_type", next(iter(body.classes)))
     return config | {
         "transformers_version": _TRANSFORMERS_VERSION,
-        "architectures": [_CLASSES[model_type]],
+        "architectures": [body.classes[model_type]],
         "model_type": model_type,
-        "hidden_size": shape.hidden,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "intermediate_size": shape.intermediate,
-        "vocab_size": shape.vocabulary,
-        "max_position_embeddings": shape.positions,
-        "type_vocab_size": checkpoint.weights.shape("embeddings.token_type_embeddings.weight")[0],
-        "layer_norm_eps": shape.layer_norm_eps,
-        "hidden_act": "gelu",
-        "pad_token_id": _pad_id(shape, config),
+        "pad_token_id": config.get("pad_token_id") or 0,
+        **architecture_values(checkpoint.architecture, token_types=token_types(checkpoint.weights)),
     }
 
 
-def _pad_id(shape: Architecture, config: Mapping[str, Any]) -> int:
-    # It sets the first position in the RoBERTa family, and says nothing in BERT.
-    return config.get("pad_token_id") or 0 if shape.body == "bert" else shape.position_offset - 1
-
-
-def _write_safetensors(file: BinaryIO, weights: Weights, dtype: StoredFormat) -> None:
+def _write_safetensors(file: BinaryIO, checkpoint: Checkpoint, dtype: StoredFormat) -> None:
     """The format of https://github.com/huggingface/safetensors: its writer wants all tensors at once."""
+    body, weights = body_of(checkpoint.architecture), checkpoint.weights
     stored, number = _FORMATS[dtype]
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name in weights.names():
         shape = weights.shape(name)
         start, end = end, end + math.prod(shape) * np.dtype(number).itemsize
-        header[name] = {"dtype": stored, "shape": list(shape), "data_offsets": [start, end]}
+        header[body.stored(name)] = {"dtype": stored, "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     file.write(len(text).to_bytes(8, "little") + text)

@@ -44,7 +44,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> ExportRe
     progress.step(f"reading {request.source}")
     checkpoint = open_checkpoint(request.source, revision=request.revision)
     choice = detect(checkpoint, request.recipe)
-    for note in choice.notes:
+    for note in (*checkpoint.notes, *choice.notes):
         progress.step(f"note: {note}")
     require_space(request.out, disk_need(checkpoint, request))
     job = Job(request, checkpoint, choice, progress)

@@ -22,7 +22,6 @@ LEAN_TOKENIZER_NAME: Final = "tokenizer.tokie"
 
 Precision = Literal["fp32", "int8", "int4", "int8-stock"]
 Pooling = Literal["mean", "cls"]
-Body = Literal["bert", "xlm-roberta", "roberta"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +40,13 @@ class Architecture:
     """The encoder's shape.
 
     Attributes:
-        body: `bert`, `xlm-roberta` or `roberta`: how positions are counted and what tensors are called.
+        body: What kind of encoder it is, such as `bert` or `xlm-roberta`; any word, the graph says the rest.
         positions: Rows of the position table.
         position_offset: Rows of it that no token uses: pad id + 1 in the RoBERTa family, so 514 rows hold 512
             tokens (transformers#14243); 0 in BERT.
     """
 
-    body: Body
+    body: str
     layers: int
     hidden: int
     heads: int

@@ -298,12 +298,25 @@ def test_a_pickle_that_is_no_table_of_tensors_is_refused(folder, content):
 
 
 @pytest.mark.reference
-def test_a_pickle_in_an_unread_number_format_is_refused(folder):
+def test_a_pickle_in_float64_is_read(folder):
     import torch
 
     weights = tiny_weights(XLM_ROBERTA)
-    torch.save(
-        {name: torch.from_numpy(weights.read(name)).double() for name in weights.names()}, as_pickle(folder)
-    )
-    with pytest.raises(CheckpointError, match=r"is stored as torch.float64; F32, F16 and BF16 can be read"):
+    state = {name: torch.from_numpy(weights.read(name)).double() for name in weights.names()}
+    torch.save(state, as_pickle(folder))
+    np.testing.assert_array_equal(open_checkpoint(str(folder)).weights.read(WORDS), weights.read(WORDS))
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("number", ["int8", "float8_e4m3fn"])
+def test_a_pickle_in_a_quantised_number_format_is_refused(folder, number):
+    import torch
+
+    weights = tiny_weights(XLM_ROBERTA)
+    state = {
+        name: torch.from_numpy(weights.read(name)).to(getattr(torch, number)) for name in weights.names()
+    }
+    torch.save(state, as_pickle(folder))
+    sentence = f"is stored as torch.{number}; .* can be read: export from the weights as they were before"
+    with pytest.raises(CheckpointError, match=sentence):
         open_checkpoint(str(folder))

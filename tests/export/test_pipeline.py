@@ -209,6 +209,15 @@ def test_no_reference_is_said(checkpoint: Path, tmp_path: Path, capsys: pytest.C
     assert (parity["checked"], parity["reference"]) == (False, "none")
 
 
+def test_what_is_left_out_of_the_weights_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = write_tiny_tokenizer(tmp_path / "tokenizer.json")
+    weights = tiny_weights(SHAPE)
+    weights.tensors["classifier.weight"] = np.zeros((2, 32), np.float32)
+    source = write_checkpoint(tmp_path / "tiny", SHAPE, weights, tokenizer)
+    assert main([str(source), str(tmp_path / "out"), "--recipe", "e5-instruct", "--reference", "none"]) == 0
+    assert "note: model.safetensors also holds classifier, which the" in capsys.readouterr().err
+
+
 class TestCommand:
     @pytest.fixture(autouse=True)
     def sigterm_restored(self):

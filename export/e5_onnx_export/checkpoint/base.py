@@ -63,6 +63,7 @@ class Checkpoint:
         weights: The encoder's tensors, under the names they have in transformers' BertModel.
         tokenizer: Its tokenizer.json.
         folder: Where its other files are, or None for the demonstration model.
+        notes: Sentences for people on what was found and left out.
     """
 
     source: Source
@@ -70,3 +71,4 @@ class Checkpoint:
     weights: Weights
     tokenizer: Path
     folder: Path | None
+    notes: tuple[str, ...] = ()

@@ -16,7 +16,12 @@ from e5_onnx_export.errors import CheckpointError
 
 BIN_NAME: Final = "pytorch_model.bin"
 
-_FORMATS: Final = {"torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16"}
+_FORMATS: Final = {
+    "torch.float64": "F64",
+    "torch.float32": "F32",
+    "torch.float16": "F16",
+    "torch.bfloat16": "BF16",
+}
 
 
 class TorchWeights:

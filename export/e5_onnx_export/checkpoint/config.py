@@ -6,15 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from e5_onnx.manifest import Architecture, Body
-from e5_onnx_export.errors import CheckpointError, UnsupportedModelError
+from e5_onnx.manifest import Architecture
+from e5_onnx_export.checkpoint.bodies import BODIES, Body
+from e5_onnx_export.errors import CheckpointError, UnsupportedArchitectureError, UnsupportedModelError
 
-_BODIES: Final[dict[str, Body]] = {
-    "bert": "bert",
-    "xlm-roberta": "xlm-roberta",
-    "roberta": "roberta",
-    "camembert": "roberta",
-}
+_BODIES: Final = {model_type: body for body in BODIES.values() for model_type in body.classes}
 
 _OTHER_MODELS: Final = {
     "albert": "one layer's weights shared by all",
@@ -37,7 +33,7 @@ _OTHER_MODELS: Final = {
     "xlm-roberta-xl": "normalisation before each block",
 }
 
-# What BERT's and RoBERTa's own configs may say, or leave out. Other keys are of no weight in a forward pass.
+# What a config of these encoders may say, or leave out. Other keys are of no weight in a forward pass.
 _EXPECTED: Final[tuple[tuple[str, tuple[object, ...], str], ...]] = (
     ("is_decoder", (False,), "it is a decoder (is_decoder is {value!r})"),
     ("is_encoder_decoder", (False,), "it is an encoder-decoder (is_encoder_decoder is {value!r})"),
@@ -51,15 +47,23 @@ _EXPECTED: Final[tuple[tuple[str, tuple[object, ...], str], ...]] = (
     ("rope_theta", (), "its positions are rotary (rope_theta is {value!r})"),
     ("rope_scaling", (), "its positions are rotary (rope_scaling is {value!r})"),
     ("rotary_emb_base", (), "its positions are rotary (rotary_emb_base is {value!r})"),
-    ("hidden_act", ("gelu",), "its activation is {value!r}, not the exact GELU (`gelu`)"),
     (
         "feed_forward_type",
         ("original",),
         "its FFN is gated or otherwise changed (feed_forward_type is {value!r})",
     ),
+)
+# transformers' two names of it; all others are approximations or something else.
+_EXACT_GELU: Final = ("gelu", "gelu_python")
+_CHANGED_WEIGHTS: Final[tuple[tuple[str, tuple[object, ...], str], ...]] = (
     ("lora_adaptations", (), "it has adapters (lora_adaptations is {value!r})"),
     ("pruned_heads", ({},), "some of its attention heads were removed (pruned_heads is {value!r})"),
-    ("quantization_config", (), "its weights are stored quantised (quantization_config is {value!r})"),
+    (
+        "quantization_config",
+        (),
+        "its weights are stored quantised (quantization_config is {value!r}): export from the weights as "
+        "they were before they were quantised",
+    ),
 )
 
 _CAUSAL_CLASSES: Final = ("LMHeadModel", "ForCausalLM", "ForConditionalGeneration")
@@ -93,23 +97,48 @@ def read_architecture(config: Mapping[str, Any], source: str) -> Architecture:
     body = _read_body(config, source)
     _refuse_own_code(config, source)
     _refuse_class(config, source)
-    for key, accepted, sentence in _EXPECTED:
-        value = config.get(key)
-        if value is not None and value not in accepted:
-            raise UnsupportedModelError(source, sentence.format(value=_short(value)))
+    _check_values(config, source, body)
+    keys = body.keys
     architecture = Architecture(
-        body=body,
-        layers=_positive(config, "num_hidden_layers"),
-        hidden=_positive(config, "hidden_size"),
-        heads=_positive(config, "num_attention_heads"),
-        intermediate=_positive(config, "intermediate_size"),
+        body=body.word,
+        layers=_positive(config, keys.layers),
+        hidden=_positive(config, keys.hidden),
+        heads=_positive(config, keys.heads),
+        intermediate=_positive(config, keys.intermediate),
         vocabulary=_positive(config, "vocab_size"),
         positions=_positive(config, "max_position_embeddings"),
         position_offset=_position_offset(config, body),
-        layer_norm_eps=_epsilon(config),
+        layer_norm_eps=_epsilon(config, keys.epsilon),
     )
     _check_shape(architecture, source)
     return architecture
+
+
+def architecture_values(architecture: Architecture, *, token_types: int | None) -> dict[str, Any]:
+    """Returns what config.json says of a shape, under the keys of its kind of encoder.
+
+    Args:
+        architecture: The encoder's shape.
+        token_types: Rows of the token type table; None where there is no such table.
+    """
+    body = BODIES[architecture.body]
+    keys = body.keys
+    values: dict[str, Any] = {
+        keys.hidden: architecture.hidden,
+        keys.layers: architecture.layers,
+        keys.heads: architecture.heads,
+        keys.intermediate: architecture.intermediate,
+        "vocab_size": architecture.vocabulary,
+        "max_position_embeddings": architecture.positions,
+        keys.activation: "gelu",
+    }
+    if token_types is not None:
+        values["type_vocab_size"] = token_types
+    if keys.epsilon is not None:
+        values[keys.epsilon] = architecture.layer_norm_eps
+    if body.first_position == "after pad":
+        values["pad_token_id"] = architecture.position_offset - 1
+    return values
 
 
 def _read_body(config: Mapping[str, Any], source: str) -> Body:
@@ -119,7 +148,26 @@ def _read_body(config: Mapping[str, Any], source: str) -> Body:
     if model_type in _BODIES:
         return _BODIES[model_type]
     reason = _OTHER_MODELS.get(model_type)
-    raise UnsupportedModelError(source, f"it is of type {model_type!r}" + (f" ({reason})" if reason else ""))
+    raise _other_architecture(source, f"it is of type {model_type!r}" + (f" ({reason})" if reason else ""))
+
+
+def _other_architecture(source: str, found: str) -> UnsupportedArchitectureError:
+    return UnsupportedArchitectureError(source, found, [body.title for body in BODIES.values()])
+
+
+def _check_values(config: Mapping[str, Any], source: str, body: Body) -> None:
+    for key, accepted, sentence in _EXPECTED:
+        value = config.get(key)
+        if value is not None and value not in accepted:
+            raise _other_architecture(source, sentence.format(value=_short(value)))
+    activation = config.get(body.keys.activation)
+    if activation is not None and activation not in _EXACT_GELU:
+        found = f"its activation is {_short(activation)!r}, not the exact GELU (`gelu`)"
+        raise _other_architecture(source, found)
+    for key, accepted, sentence in _CHANGED_WEIGHTS:
+        value = config.get(key)
+        if value is not None and value not in accepted:
+            raise UnsupportedModelError(source, sentence.format(value=_short(value)))
 
 
 def _refuse_own_code(config: Mapping[str, Any], source: str) -> None:
@@ -139,7 +187,7 @@ def _refuse_class(config: Mapping[str, Any], source: str) -> None:
         raise CheckpointError("config.json", f"architectures is {classes!r:.80}, not a list of names")
     for name in classes:
         if name.endswith(_CAUSAL_CLASSES):
-            raise UnsupportedModelError(source, f"it is a decoder ({name})")
+            raise _other_architecture(source, f"it is a decoder ({name})")
         if not name.endswith(_ENCODER_CLASSES):
             raise UnsupportedModelError(source, f"it is a {name}, not an encoder that makes embeddings")
 
@@ -147,7 +195,7 @@ def _refuse_class(config: Mapping[str, Any], source: str) -> None:
 def _position_offset(config: Mapping[str, Any], body: Body) -> int:
     # RoBERTa's first position is pad id + 1 (transformers' create_position_ids_from_input_ids); BERT's is 0,
     # whatever its pad id.
-    if body == "bert":
+    if body.first_position == "zero":
         return 0
     pad = config.get("pad_token_id")
     if pad is None:
@@ -164,8 +212,8 @@ def _positive(config: Mapping[str, Any], key: str) -> int:
     return value
 
 
-def _epsilon(config: Mapping[str, Any]) -> float:
-    value = config.get("layer_norm_eps")
+def _epsilon(config: Mapping[str, Any], key: str | None) -> float:
+    value = None if key is None else config.get(key)
     if value is None:
         return _DEFAULT_EPS
     if (
@@ -174,7 +222,7 @@ def _epsilon(config: Mapping[str, Any]) -> float:
         or not math.isfinite(value)
         or value <= 0
     ):
-        raise CheckpointError("config.json", f"layer_norm_eps is {value!r:.80}, not a positive number")
+        raise CheckpointError("config.json", f"{key} is {value!r:.80}, not a positive number")
     return float(value)
 
 

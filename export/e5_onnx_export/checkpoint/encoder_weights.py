@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from e5_onnx.manifest import Architecture
-from e5_onnx_export.checkpoint.base import Floats, StoredWeights
+from e5_onnx_export.checkpoint.base import Floats, StoredWeights, Weights
+from e5_onnx_export.checkpoint.bodies import LAYERS, WORD_TABLE, Body, body_of, modern
+from e5_onnx_export.checkpoint.spare_tensors import account_for, more, one_alone, refuse_adapters
 from e5_onnx_export.errors import CheckpointError
 
 # None: any number of rows. Only row 0 of the token types is used.
 Shape = tuple[int | None, ...]
 
-_WORD_TABLE: Final = "embeddings.word_embeddings.weight"
-_NUMBER_FORMATS: Final = ("F32", "F16", "BF16")
-
-# What a checkpoint may hold besides the encoder: heads by the start of their names, and constants.
-_HEADS: Final = ("pooler.", "cls.", "lm_head.")
-_CONSTANTS: Final = ("embeddings.position_ids", "embeddings.token_type_ids")
-# TensorFlow's names, still found in checkpoints such as bert-base-uncased.
-_OLD_ENDINGS: Final = ((".LayerNorm.gamma", ".LayerNorm.weight"), (".LayerNorm.beta", ".LayerNorm.bias"))
+_TYPE_TABLE: Final = "embeddings.token_type_embeddings.weight"
+_NUMBER_FORMATS: Final = ("F64", "F32", "F16", "BF16")
+# A tensor in one of these is an integer or a float of 8 bits or less, and its scale is another tensor.
+_QUANTISED: Final = re.compile(r"(torch\.)?(q?u?int[248]|[IU]8|F[468]_|float[468]_).*", re.IGNORECASE)
 
 
 def tensor_shapes(architecture: Architecture) -> dict[str, Shape]:
@@ -33,13 +32,14 @@ def tensor_shapes(architecture: Architecture) -> dict[str, Shape]:
     """
     hidden, inner = architecture.hidden, architecture.intermediate
     shapes: dict[str, Shape] = {
-        _WORD_TABLE: (architecture.vocabulary, hidden),
+        WORD_TABLE: (architecture.vocabulary, hidden),
         "embeddings.position_embeddings.weight": (architecture.positions, hidden),
-        "embeddings.token_type_embeddings.weight": (None, hidden),
         **_norm("embeddings.LayerNorm", hidden),
     }
+    if body_of(architecture).has_token_types:
+        shapes[_TYPE_TABLE] = (None, hidden)
     for layer in range(architecture.layers):
-        here = f"encoder.layer.{layer}"
+        here = f"{LAYERS}.{layer}"
         for name in ("query", "key", "value"):
             shapes |= _linear(f"{here}.attention.self.{name}", hidden, hidden)
         shapes |= _linear(f"{here}.attention.output.dense", hidden, hidden)
@@ -58,13 +58,23 @@ def _norm(name: str, hidden: int) -> dict[str, Shape]:
     return {f"{name}.weight": (hidden,), f"{name}.bias": (hidden,)}
 
 
-class EncoderWeights:
-    """A file's tensors under their canonical names."""
+def token_types(weights: Weights) -> int | None:
+    """Returns the rows of an encoder's token type table, or None where it has no such table."""
+    return weights.shape(_TYPE_TABLE)[0] if _TYPE_TABLE in weights.names() else None
 
-    def __init__(self, stored: StoredWeights, names: Mapping[str, str]) -> None:
+
+class EncoderWeights:
+    """A file's tensors under their canonical names.
+
+    Attributes:
+        left_out: A sentence on the tensors that the encoder does not use; empty where there are none.
+    """
+
+    def __init__(self, stored: StoredWeights, names: Mapping[str, str], left_out: str) -> None:
         """Keeps the file and the canonical name -> stored name table."""
         self._stored = stored
         self._names = dict(names)
+        self.left_out = left_out
 
     def names(self) -> tuple[str, ...]:
         """Returns the canonical names."""
@@ -86,7 +96,8 @@ class EncoderWeights:
 def select_encoder(stored: StoredWeights, architecture: Architecture) -> EncoderWeights:
     """Finds the encoder among a file's tensors, and checks all of it before any of it is read.
 
-    Prefixes (`bert.`, `roberta.`, `model.`) are whatever stands before the word table's name.
+    The prefix (`bert.`, `roberta.`, `model.`) is whatever stands before the word table's name. Only names
+    that begin with it are the encoder's.
 
     Args:
         stored: A file's tensors.
@@ -99,59 +110,58 @@ def select_encoder(stored: StoredWeights, architecture: Architecture) -> Encoder
         CheckpointError: If a tensor is missing, of another shape or number format, or has no place in a
             plain encoder; the message names the file and the tensor.
     """
-    prefix = _find_prefix(stored)
-    found = {}
-    for name in stored.names():
-        canonical = _modern(name.removeprefix(prefix))
-        if canonical.startswith(_HEADS) or canonical in _CONSTANTS:
-            continue
-        found[canonical if name.startswith(prefix) else name] = name
+    refuse_adapters(stored)
+    body = body_of(architecture)
     expected = tensor_shapes(architecture)
-    _refuse_missing(stored, expected, found)
-    _refuse_unknown(stored, expected, found)
-    for name, shape in expected.items():
-        _check_tensor(stored, found[name], shape)
-    return EncoderWeights(stored, {name: found[name] for name in expected})
-
-
-def _find_prefix(stored: StoredWeights) -> str:
-    tables = [name for name in stored.names() if name == _WORD_TABLE or name.endswith("." + _WORD_TABLE)]
-    if not tables:
-        raise CheckpointError(
-            stored.label, f"has no tensor {_WORD_TABLE!r}: it is no BERT or RoBERTa encoder"
-        )
-    if len(tables) > 1:
-        raise CheckpointError(stored.label, f"holds more than one encoder: {', '.join(sorted(tables))}")
-    return tables[0].removesuffix(_WORD_TABLE)
-
-
-def _modern(name: str) -> str:
-    for old, new in _OLD_ENDINGS:
-        if name.endswith(old):
-            return name.removesuffix(old) + new
-    return name
-
-
-def _refuse_missing(stored: StoredWeights, expected: Mapping[str, Shape], found: Mapping[str, str]) -> None:
-    missing = [name for name in expected if name not in found]
+    places = {body.stored(name): name for name in expected}
+    prefix = _find_prefix(stored, body.stored(WORD_TABLE), body)
+    found, spare = _sort(stored, prefix, places)
+    left_out = account_for(stored, spare, body, prefix=prefix, places=places)
+    missing = [prefix + place for place, name in places.items() if name not in found]
     if missing:
         raise CheckpointError(
-            stored.label, f"has no tensor {missing[0]!r}, which config.json asks for{_more(missing)}"
+            stored.label, f"has no tensor {missing[0]!r}{more(missing)}, which config.json asks for"
         )
+    for name, shape in expected.items():
+        _check_tensor(stored, found[name], shape)
+    return EncoderWeights(stored, {name: found[name] for name in expected}, left_out)
 
 
-def _refuse_unknown(stored: StoredWeights, expected: Mapping[str, Shape], found: Mapping[str, str]) -> None:
-    # An adapter, a gate or a layer too many would change the vectors: leaving it out silently would be wrong.
-    unknown = [name for canonical, name in found.items() if canonical not in expected]
-    if unknown:
+def _sort(stored: StoredWeights, prefix: str, places: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The stored names by canonical name, and those that have none."""
+    found: dict[str, str] = {}
+    spare = []
+    for name in stored.names():
+        place = modern(name.removeprefix(prefix)) if name.startswith(prefix) else ""
+        if place not in places:
+            spare.append(name)
+            continue
+        if places[place] in found:
+            raise CheckpointError(
+                stored.label,
+                f"holds {found[places[place]]!r} and {name!r}, two names of one tensor: "
+                "save it with the one that is right",
+            )
+        found[places[place]] = name
+    return found, spare
+
+
+def _find_prefix(stored: StoredWeights, word_table: str, body: Body) -> str:
+    tables = [name for name in stored.names() if name == word_table or name.endswith("." + word_table)]
+    if not tables:
         raise CheckpointError(
             stored.label,
-            f"holds tensor {unknown[0]!r}, which has no place in the encoder of config.json{_more(unknown)}",
+            f"has no tensor {word_table!r}, under any prefix: it holds no {body.title} encoder, which "
+            "config.json says it does",
         )
-
-
-def _more(names: list[str]) -> str:
-    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    prefixes = sorted(name.removesuffix(word_table) for name in tables)
+    if len(prefixes) > 1:
+        raise CheckpointError(
+            stored.label,
+            f"holds {len(prefixes)} encoders, whose names begin with {' and '.join(map(repr, prefixes))}: "
+            + one_alone(prefixes[-1], {word_table.partition(".")[0], body.layers.partition(".")[0]}),
+        )
+    return prefixes[0]
 
 
 def _check_tensor(stored: StoredWeights, name: str, expected: Shape) -> None:
@@ -165,9 +175,18 @@ def _check_tensor(stored: StoredWeights, name: str, expected: Shape) -> None:
             stored.label,
             f"tensor {name!r} has shape {list(shape)}, config.json asks for [{', '.join(map(str, wanted))}]",
         )
-    if stored.dtype(name) not in _NUMBER_FORMATS:
+    _check_format(stored, name)
+
+
+def _check_format(stored: StoredWeights, name: str) -> None:
+    number_format = stored.dtype(name)
+    if number_format not in _NUMBER_FORMATS:
+        remedy = (
+            ": export from the weights as they were before they were quantised"
+            if _QUANTISED.fullmatch(number_format)
+            else ""
+        )
         raise CheckpointError(
             stored.label,
-            f"tensor {name!r} is stored as {stored.dtype(name)}; F32, F16 and BF16 can be read: "
-            "export from the weights as they were before they were quantised",
+            f"tensor {name!r} is stored as {number_format}; {', '.join(_NUMBER_FORMATS)} can be read{remedy}",
         )

@@ -47,7 +47,8 @@ def open_folder(folder: Path, *, name: str | None = None, revision: str | None =
         license=read_licence(folder),
         weights_sha256=sha256_of(stored.paths),
     )
-    return Checkpoint(source, architecture, weights, tokenizer, folder)
+    notes = (weights.left_out,) if weights.left_out else ()
+    return Checkpoint(source, architecture, weights, tokenizer, folder, notes)
 
 
 def _open_weights(folder: Path) -> StoredWeights:

@@ -23,6 +23,7 @@ INDEX_NAME: Final = "model.safetensors.index.json"
 _BLOCK: Final = 1 << 20
 # bfloat16 is the upper half of a float32, and NumPy has no such type: it is read as bits.
 _STORED_AS: Final[dict[str, np.dtype[np.generic]]] = {
+    "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),

@@ -13,18 +13,16 @@ import transformers
 from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
-from e5_onnx.manifest import Architecture, Body, Pooling
+from e5_onnx.manifest import Architecture, Pooling
 from e5_onnx_export.checkpoint.base import Checkpoint, Weights
+from e5_onnx_export.checkpoint.bodies import body_of
+from e5_onnx_export.checkpoint.config import architecture_values
+from e5_onnx_export.checkpoint.encoder_weights import token_types
 from e5_onnx_export.errors import CheckpointError
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
-_CLASSES: Final[dict[Body, tuple[Any, Any]]] = {
-    "bert": (transformers.BertConfig, transformers.BertModel),
-    "xlm-roberta": (transformers.XLMRobertaConfig, transformers.XLMRobertaModel),
-    "roberta": (transformers.RobertaConfig, transformers.RobertaModel),
-}
 # Bounds the memory of a batch; all texts of a batch have one length, so there is no padding.
 _TOKENS_PER_BATCH: Final = 2048
 
@@ -91,10 +89,10 @@ def _load(folder: str) -> Any:  # noqa: ANN401 - torch is not seen by the type c
             folder,
             trust_remote_code=False,
             local_files_only=True,
-            add_pooling_layer=False,
             output_loading_info=True,
         )
-    missing = sorted(report["missing_keys"])
+    # Classes with a pooler of their own draw random numbers for one that is not there; nothing here reads it.
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
     if missing:
         raise CheckpointError(
             folder,
@@ -105,21 +103,12 @@ def _load(folder: str) -> Any:  # noqa: ANN401 - torch is not seen by the type c
 
 
 def _build(source: str, architecture: Architecture, weights: Weights) -> Any:  # noqa: ANN401
-    config_class, model_class = _CLASSES[architecture.body]
-    config = config_class(
-        vocab_size=architecture.vocabulary,
-        hidden_size=architecture.hidden,
-        num_hidden_layers=architecture.layers,
-        num_attention_heads=architecture.heads,
-        intermediate_size=architecture.intermediate,
-        max_position_embeddings=architecture.positions,
-        type_vocab_size=weights.shape("embeddings.token_type_embeddings.weight")[0],
-        layer_norm_eps=architecture.layer_norm_eps,
-        hidden_act="gelu",
-        pad_token_id=max(architecture.position_offset - 1, 0),
-    )
-    model = model_class(config, add_pooling_layer=False)
-    tensors = {name: torch.from_numpy(weights.read(name)) for name in weights.names()}
+    body = body_of(architecture)
+    model_class = getattr(transformers, next(iter(body.classes.values())))
+    values = architecture_values(architecture, token_types=token_types(weights))
+    model = model_class(model_class.config_class(**values))
+    model.pooler = None
+    tensors = {body.stored(name): torch.from_numpy(weights.read(name)) for name in weights.names()}
     try:
         model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:

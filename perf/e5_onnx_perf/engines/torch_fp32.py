@@ -9,15 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.errors import MissingExtraError
+from e5_onnx_export.checkpoint.bodies import BODIES
 
 try:
     import torch
-    from transformers import AutoModel, BertModel, CamembertModel, RobertaModel, XLMRobertaModel
+    import transformers
 except ImportError as error:
     raise MissingExtraError("reference", "torch") from error
 
 # transformers imports a body's code when it is first asked for: here, and not while a model is loaded.
-BODIES: Final = (BertModel, CamembertModel, RobertaModel, XLMRobertaModel)
+CLASSES: Final = tuple(
+    getattr(transformers, name) for body in BODIES.values() for name in body.classes.values()
+)
 
 
 class TorchEngine:
@@ -29,7 +32,9 @@ class TorchEngine:
 
     def __init__(self, checkpoint: Path, threads: int) -> None:
         torch.set_num_threads(threads)
-        self._model = AutoModel.from_pretrained(checkpoint, dtype=torch.float32, local_files_only=True).eval()
+        self._model = transformers.AutoModel.from_pretrained(
+            checkpoint, dtype=torch.float32, local_files_only=True
+        ).eval()
         self.vocabulary = int(self._model.config.vocab_size)
 
     def encode(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:

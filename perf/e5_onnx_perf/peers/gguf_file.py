@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from e5_onnx.errors import MissingExtraError
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
+from e5_onnx_export.checkpoint.encoder_weights import token_types
 from e5_onnx_perf.errors import ConversionError
 
 try:
@@ -106,7 +107,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: dict[str, Any], checkpoin
     )
     writer.add_token_scores([score for _, score in pieces])
     writer.add_token_types(kinds)
-    writer.add_token_type_count(checkpoint.weights.shape("embeddings.token_type_embeddings.weight")[0])
+    writer.add_token_type_count(token_types(checkpoint.weights) or 1)
     writer.add_add_space_prefix(True)
     writer.add_remove_extra_whitespaces(True)
     if charsmap := _charsmap(tokenizer["normalizer"]):
