@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -175,6 +176,22 @@ def test_the_runtimes_extras_are_imported_where_they_are_used_only(extra: str) -
         and not any(row.file.is_relative_to(package) for package in packages)
     ]
     assert not wrong
+
+
+def test_onnxruntime_is_imported_in_one_place() -> None:
+    """Where its telemetry is turned off first; see e5_onnx/silent.py."""
+    files = [*all_modules(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "docs").rglob("*.py")]
+    found = [row.file for file in files for row in imports(file) if row.top == "onnxruntime"]
+    assert found == [PACKAGES["e5_onnx"] / "silent.py"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_turns_telemetry_off_before_other_code_runs(package: str) -> None:
+    program = f"import {package}, os, sys; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 def test_nothing_else_imports_the_server() -> None:

@@ -48,6 +48,11 @@ def test_the_unit_starts_a_real_command() -> None:
     assert parsed.max_memory < 2000
 
 
+@pytest.mark.parametrize("text", [DOCKERFILE, UNIT], ids=["image", "unit"])
+def test_onnxruntime_is_silent_from_the_start(text: str) -> None:
+    assert re.search(r"^(ENV|Environment=).*\bORT_DISABLE_TELEMETRY=1$", text, re.MULTILINE)
+
+
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from e5_onnx.batching import pad
 from e5_onnx.manifest import GRAPH_NAME, Parity, Pooling
+from e5_onnx.silent import onnxruntime
 from e5_onnx.tokenization import load_tokenizer
 from e5_onnx_export.errors import ParityError
 from e5_onnx_export.foreign import foreign_tool

@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
+import e5_onnx.silent  # noqa: F401 - before another engine imports onnxruntime
+
 __all__: list[str] = []

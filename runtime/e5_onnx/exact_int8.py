@@ -16,10 +16,10 @@ from importlib.resources import files
 from typing import Final, Literal
 
 import numpy as np
-import onnxruntime
 
 from e5_onnx.errors import OptionError
 from e5_onnx.manifest import Manifest, Precision
+from e5_onnx.silent import onnxruntime
 
 ExactInt8 = Literal["auto"] | bool
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from e5_onnx.errors import InferenceError, ModelLoadError, RuntimeTooOldError
 from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME
+from e5_onnx.silent import onnxruntime
 
 _OUTPUT: Final = "sentence_embedding"
 _ERRORS_AND_WORSE: Final = 3

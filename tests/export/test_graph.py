@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from tiny_models import BERT, ROBERTA, XLM_ROBERTA, tiny_weights
 
 from e5_onnx.batching import pad
 from e5_onnx.manifest import Architecture
+from e5_onnx.silent import onnxruntime
 from e5_onnx_export.graph.encoder import Encoder, Formats, float_formats
 from e5_onnx_export.graph.int8 import GELU_RANGES, SYMMETRIC, Int8Linear, Int8Table
 from e5_onnx_export.graph.linear_id import LinearId, input_width, linear_ids

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 import pytest
 from tiny_models import InMemoryWeights
 
+from e5_onnx.silent import onnxruntime
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.int4 import LINEAR_BLOCK, Int4Linear, Int4Table, table_block
 from e5_onnx_export.graph.tables import WORD_TABLE

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from e5_onnx.batching import pad
+from e5_onnx.silent import onnxruntime
 from e5_onnx_export import ExportRequest, export
 from e5_onnx_export.recipe_detection import RecipeRequest
 from e5_onnx_export.texts import parity_texts

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 import pytest
 from onnx_ir.tape import Tape
 
 from e5_onnx.session import session_options
+from e5_onnx.silent import onnxruntime
 from e5_onnx_export.quantize.rounding import PAIR_LIMIT, largest_pair_sum
 
 

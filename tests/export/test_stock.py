@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from tiny_models import BERT, BODIES, XLM_ROBERTA, tiny_weights
 from tiny_tokenizers import write_tiny_tokenizer
@@ -17,6 +16,7 @@ from e5_onnx.errors import MissingExtraError
 from e5_onnx.graph_scan import scan_graph
 from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Source
 from e5_onnx.recipes import PLAIN
+from e5_onnx.silent import onnxruntime
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from e5_onnx_export.optimum_export import export_with_optimum
 from e5_onnx_export.parity import measure

@@ -10,13 +10,13 @@ from typing import Final
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 from numpy.typing import NDArray
 
 from e5_onnx.batching import pad
 from e5_onnx.exact_int8 import kernels_are_exact
 from e5_onnx.manifest import GRAPH_NAME
 from e5_onnx.session import session_options
+from e5_onnx.silent import onnxruntime
 from e5_onnx.threads import choose_threads
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.encoder import Encoder, Formats

@@ -11,10 +11,10 @@ from statistics import median
 from typing import Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from e5_onnx.errors import OptionError
+from e5_onnx.silent import onnxruntime
 from e5_onnx.threads import choose_threads
 from e5_onnx_perf.attention.operators import MASKLESS, OPERATORS, open_operator
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
-import onnxruntime
 from numpy.typing import NDArray
 from onnx_ir.tape import Tape
 
 from e5_onnx.session import session_options
+from e5_onnx.silent import onnxruntime
 
 _OPSET: Final = 23  # the first with Attention
 _IR_VERSION: Final = 11

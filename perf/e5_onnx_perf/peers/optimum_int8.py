@@ -22,10 +22,11 @@ from e5_onnx_perf.peers.conversion import (
 )
 
 try:
-    import onnxruntime
     from optimum.onnxruntime import ORTModelForFeatureExtraction, ORTQuantizer
     from optimum.onnxruntime.configuration import AutoQuantizationConfig
     from transformers import AutoTokenizer
+
+    from e5_onnx.silent import onnxruntime
 except ImportError as error:
     raise MissingExtraError("peers", "optimum") from error
 

@@ -14,9 +14,9 @@ from e5_onnx_perf.peers import BATCH, PeerSource
 from e5_onnx_perf.peers.conversion import converted, folder_bytes, standard_folder
 
 try:
-    import onnxruntime
     from sentence_transformers import SentenceTransformer, export_dynamic_quantized_onnx_model
 
+    from e5_onnx.silent import onnxruntime
     from e5_onnx_perf.peers.optimum_int8 import quantisation
 except ImportError as error:
     raise MissingExtraError("peers", "sentence-transformers") from error

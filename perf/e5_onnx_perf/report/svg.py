@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from e5_onnx.errors import MissingExtraError
+from e5_onnx_perf.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,6 +70,8 @@ def require_matplotlib() -> type[Figure]:
     Raises:
         MissingExtraError: If it is not installed.
     """
+    # Else it keeps its list of fonts in folders of its own.
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_folder() / "matplotlib"))
     try:
         # Not pyplot: no window, no state that figures share.
         from matplotlib.figure import Figure

@@ -16,6 +16,7 @@ from e5_onnx.exact_int8 import can_saturate, kernels_are_exact, needs_exact_kern
 from e5_onnx.folder import ModelFolder, open_folder
 from e5_onnx.lean_tokenizer import check_proof
 from e5_onnx.manifest import Manifest, Parity
+from e5_onnx.silent import EXPLANATIONS, TELEMETRY
 from e5_onnx.threads import choose_threads
 
 _TEXT: Final = """\
@@ -52,6 +53,7 @@ def gather(folder: ModelFolder) -> dict[str, Any]:
         "int8_kernels_exact": kernels_are_exact(),
         "weights_can_saturate": can_saturate(manifest),
         "slower_exact_kernels": needs_exact_kernels(manifest, "auto"),
+        "telemetry": TELEMETRY,
         "summary": _summary(manifest),
     }
 
@@ -109,6 +111,7 @@ def _table(facts: dict[str, Any]) -> str:
         "threads": f"{facts['threads']['count']}: {facts['threads']['reason']}",
         "cpu": f"{facts['cpu']['model']}: {' '.join(facts['cpu']['features'])}",
         "int8 kernels": _kernels(facts),
+        "telemetry": EXPLANATIONS[TELEMETRY],
     }
     return "".join(f"{name:<14}{value}\n" for name, value in rows.items())
 

@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import onnxruntime
-
 from e5_onnx.cpu import cpu_digest
 from e5_onnx.digest import file_sha256, sampled_sha256
 from e5_onnx.exact_int8 import kernels_are_exact
 from e5_onnx.folder import ModelFolder
 from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Manifest
+from e5_onnx.silent import onnxruntime
 
 ENTRY_NAME: Final = "entry.json"
 _KEY_LENGTH: Final = 32
