@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 
+from e5_onnx import Embedder  # first: qdrant_client may import onnxruntime, whose telemetry is on by default
+
+# isort: split
 from qdrant_client import QdrantClient
 from qdrant_client.models import Distance, PointStruct, VectorParams
 from texts import DOCUMENTS
-
-from e5_onnx import Embedder
 
 
 def open_collection(client: QdrantClient, model: Embedder) -> str:

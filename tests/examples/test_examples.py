@@ -44,6 +44,7 @@ def run(program: str, *words: object) -> list[str]:
     """The lines that an example prints."""
     done = attempt(program, *words)
     assert not done.returncode, done.stderr
+    assert "telemetry" not in done.stderr
     return done.stdout.splitlines()
 
 
