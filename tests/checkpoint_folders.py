@@ -13,6 +13,8 @@ from tiny_tokenizers import write_tiny_tokenizer
 
 from e5_onnx.manifest import Architecture
 
+_NUMPY = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
+
 Stored = tuple[str, NDArray[np.generic]]
 
 
@@ -25,12 +27,12 @@ def as_stored(values: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:
     """What float32 values become when they are stored in a number format and read back."""
     if dtype == "BF16":
         return (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
-    return values.astype({"F16": np.float16, "F32": np.float32}[dtype]).astype(np.float32)
+    return values.astype(_NUMPY[dtype]).astype(np.float32)
 
 
 def encode(values: NDArray[np.float32], dtype: str) -> Stored:
     stored = as_stored(values, dtype)
-    return dtype, {"BF16": to_bfloat16_bits, "F16": np.float16, "F32": np.float32}[dtype](stored)
+    return dtype, to_bfloat16_bits(stored) if dtype == "BF16" else stored.astype(_NUMPY[dtype])
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> Path:

@@ -63,6 +63,7 @@ class Checkpoint:
         weights: The encoder's tensors, under the names they have in transformers' BertModel.
         tokenizer: Its tokenizer.json.
         folder: Where its other files are, or None for the demonstration model.
+        stored: All tensors of its files, for the NumPy reference; None where they are in no such file.
         notes: Sentences for people on what was found and left out.
     """
 
@@ -71,4 +72,5 @@ class Checkpoint:
     weights: Weights
     tokenizer: Path
     folder: Path | None
+    stored: StoredWeights | None = None
     notes: tuple[str, ...] = ()

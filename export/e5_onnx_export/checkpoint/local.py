@@ -48,7 +48,7 @@ def open_folder(folder: Path, *, name: str | None = None, revision: str | None =
         weights_sha256=sha256_of(stored.paths),
     )
     notes = (weights.left_out,) if weights.left_out else ()
-    return Checkpoint(source, architecture, weights, tokenizer, folder, notes)
+    return Checkpoint(source, architecture, weights, tokenizer, folder, stored, notes)
 
 
 def _open_weights(folder: Path) -> StoredWeights:

@@ -12,6 +12,7 @@ from e5_onnx.errors import MissingExtraError
 from e5_onnx.manifest import Pooling
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.reference.numpy_forward import NumpyReference
+from e5_onnx_export.reference.second_reading import read_again
 
 ReferenceChoice = Literal["auto", "torch", "numpy"]
 
@@ -52,4 +53,4 @@ def open_reference(choice: ReferenceChoice, checkpoint: Checkpoint, pooling: Poo
                 raise MissingExtraError("reference", "torch") from error
         else:
             return TorchReference(checkpoint, pooling)
-    return NumpyReference(checkpoint.architecture, checkpoint.weights, pooling)
+    return NumpyReference(checkpoint.architecture, read_again(checkpoint), pooling)

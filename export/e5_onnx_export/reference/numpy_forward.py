@@ -1,7 +1,8 @@
 """A plain NumPy forward pass of the BERT family: the check on the exported graph where torch is missing.
 
-Nothing here is shared with the code that writes the graph: no packing, no balance, no ONNX. It reads the same
-checkpoint and does what Devlin et al. 2018 (arXiv 1810.04805) and Hugging Face's modeling_bert.py say.
+Nothing here is shared with the code that writes the graph: no packing, no balance, no ONNX, and the tensors
+are found and read a second time by code of their own (`second_reading`). It does what Devlin et al. 2018
+(arXiv 1810.04805) and Hugging Face's modeling_bert.py say.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from e5_onnx_export.reference.erf import erf
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
+_TYPE_TABLE: Final = "embeddings.token_type_embeddings.weight"
 # Rows of the word table read at once: 250,002 rows of 1024 floats would be 1 GB.
 _TABLE_BLOCK: Final = 1024
 # Rows of the widest matrix in work at once: float64 temporaries then stay in the processor's cache.
@@ -68,7 +70,8 @@ class NumpyReference:
         table = self.weights.read("embeddings.position_embeddings.weight")
         states = _read_words(self.weights, np.concatenate(token_ids))
         states += table[positions]
-        states += self.weights.read_rows("embeddings.token_type_embeddings.weight", 0, 1)
+        if _TYPE_TABLE in self.weights.names():
+            states += self.weights.read_rows(_TYPE_TABLE, 0, 1)
         return self._norm(states, "embeddings.LayerNorm")
 
     def _positions(self, ids: Ids) -> Ids:
