@@ -261,6 +261,60 @@ def test_test_files_stay_small(file: Path) -> None:
     assert lines(file) <= TEST_LINES
 
 
+CLOCKS = {"time", "sched", "timeit"}
+WAITS = {"wait", "join", "result", "communicate", "acquire", "sleep", "timeout", "settimeout"}
+
+
+def looks_at_a_clock(node: ast.AST) -> bool:
+    """An import of a clock, a pause, or a wait for a number of seconds; `asyncio.sleep(0)` is no pause."""
+    if isinstance(node, ast.Import):
+        return any(alias.name in CLOCKS for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return node.module in CLOCKS
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    given = [word.value for word in node.keywords if word.arg in ("timeout", "deadline")]
+    if name in WAITS and len(node.args) == 1:
+        given += node.args
+    numbers = [value.value for value in given if isinstance(value, ast.Constant)]
+    return any(type(number) in (int, float) and number > 0 for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import time", True),
+        ("from time import monotonic", True),
+        ("await asyncio.sleep(0.1)", True),
+        ("await asyncio.sleep(0)", False),
+        ("process.wait(30)", True),
+        ("process.wait(timeout=30)", True),
+        ("urlopen(request, timeout=60.0)", True),
+        ("urlopen(request, timeout=PATIENCE_S)", False),
+        ("process.wait()", False),
+        ("'-'.join('ab')", False),
+        ("settings(deadline=200)", True),
+        ("settings(deadline=None)", False),
+        ("values.get('wait', 3)", False),
+    ],
+)
+def test_what_looks_at_a_clock(code: str, found: bool) -> None:
+    assert any(looks_at_a_clock(node) for node in ast.walk(ast.parse(code))) is found
+
+
+def test_tests_wait_for_conditions_and_never_for_time() -> None:
+    """A machine may be ten times slower, and busy: `waiting.until` waits, and PATIENCE_S is for timeouts."""
+    files = [file for file in (ROOT / "tests").rglob("*.py") if file.name != "waiting.py"]
+    wrong = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in files
+        for node in ast.walk(parsed(file))
+        if looks_at_a_clock(node)
+    ]
+    assert not wrong
+
+
 def test_no_module_is_called_after_nothing() -> None:
     vague = {"utils", "util", "helpers", "common", "misc"}
     assert not [str(file) for file in all_modules() if vague & {file.stem, *file.parts}]

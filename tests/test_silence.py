@@ -14,6 +14,7 @@ from small_data import write_data
 from tiny_models import XLM_ROBERTA, tiny_weights, write_checkpoint
 from tiny_tokenizers import write_tiny_tokenizer
 from traced import Traced, TracedProcess, trace
+from waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.security]
 
@@ -128,7 +129,7 @@ def test_the_server_speaks_to_its_clients_only(workers: int, tmp_path: Path, tin
         records = map(json.loads, server.output)
         port = next(record["port"] for record in records if record["message"] == "serving")
         body = json.dumps({"inputs": ["hello"]}).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/embed", body, timeout=60) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/embed", body, timeout=PATIENCE_S) as answer:
             assert len(json.load(answer)) == 1
         server.terminate()
         done = server.end()

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import PATIENCE_S
 
 from e5_onnx import Embedder
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.errors import WorkerError
+from e5_onnx_perf.serve_load import abuse as abuse_module
 from e5_onnx_perf.serve_load import command
 from e5_onnx_perf.serve_load.abuse import Found, Target, abuse, after
 from e5_onnx_perf.serve_load.load import Latencies, one_after_another
@@ -25,6 +27,9 @@ def test_the_command(
     small = {"_ROUNDS": 1, "_REQUESTS": 4, "_SINGLES": 5, "_BULK": 40, "_CLIENTS": 3}
     for name, value in small.items():
         monkeypatch.setattr(command, name, value)
+    # A slow machine makes its clients wait, and to send 50 MB takes it long.
+    monkeypatch.setattr(abuse_module, "_PATIENCE_S", PATIENCE_S)
+    monkeypatch.setattr(abuse_module, "_HUGE", 12_000_000)
     monkeypatch.delenv("E5_ONNX_KEYS", raising=False)
     assert main(["serve", str(exported.folder), "--seconds", "3", "--out", str(tmp_path / "out")]) == 0
     values = json.loads((tmp_path / "out" / "serve.json").read_text("utf-8"))
