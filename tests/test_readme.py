@@ -201,7 +201,7 @@ def help_of(main: Callable[[list[str]], int], words: list[str], capsys: pytest.C
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["embed", "search", "serve", "info", "verify", "cache"])
+@pytest.mark.parametrize("command", ["embed", "bulk", "search", "serve", "info", "verify", "cache"])
 def test_e5_help_is_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"e5 {command}" in help_of(e5_onnx.cli.main, [command], capsys)
     assert command in help_of(e5_onnx.cli.main, [], capsys)

@@ -1,6 +1,6 @@
-"""Semantic search in DuckDB, on the Parquet data set that `e5 embed` writes.
+"""Semantic search in DuckDB, on the Parquet data set that `e5 bulk` writes.
 
-    e5 embed e5-large documents.jsonl --role document --keep text --output vectors
+    e5 bulk e5-large documents.jsonl --role document --keep text --output vectors
     python docs/examples/duckdb_search.py e5-large vectors 'How deep is the sea?'
 
 Vectors have length 1, so their inner product is their cosine. DuckDB goes through all of them; its extension

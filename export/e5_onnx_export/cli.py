@@ -15,8 +15,7 @@ from typing import Final, get_args
 from e5_onnx.errors import E5Error
 from e5_onnx.manifest import Pooling, Precision
 from e5_onnx.recipes import RecipeName
-from e5_onnx_export.accuracy_card import merge_accuracy
-from e5_onnx_export.card_parts import CARD_NAME
+from e5_onnx_export import card_command
 from e5_onnx_export.errors import RecipeError, RequestError
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.progress import TerminalProgress
@@ -47,7 +46,7 @@ examples:
   e5-export ./my-checkpoint my-model --recipe e5-prefix
   e5-export ./my-bert my-model --query-template 'Question: {text}' --document-template '{text}' --pooling cls
   e5-export ./my-checkpoint for-other-tools --graph standard
-  e5-export e5-small --card accuracy"""
+  e5-export card e5-small accuracy    (`e5-export card --help` says more)"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,21 +55,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 failed, 2 usage, 130 interrupted.
     """
-    parsed = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    is_card = words[:1] == [card_command.NAME]
+    parsed = card_command.parser().parse_args(words[1:]) if is_card else _parser().parse_args(words)
     # An ordinary kill then cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if parsed.card is not None:
-            return _merge_card(parsed)
-        report = export(_request(parsed), TerminalProgress())
+        return int(parsed.run(parsed))
     except (RecipeError, RequestError) as error:
         return _fail(error, _USAGE)
     except (E5Error, OSError) as error:
         return _fail(error, _FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted, nothing was written", _INTERRUPTED)
-    _print(report, as_json=parsed.json)
-    return _DONE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SOURCE", help="hub id, local folder, or demo")
-    parser.add_argument("out", metavar="OUT", type=Path, nargs="?", help="the folder to make")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
     parser.add_argument("--revision", help="branch, tag or commit of a hub id")
     parser.add_argument(
         "--precision", choices=get_args(Precision), default="fp32", help="default: %(default)s"
@@ -110,15 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         action="store_false",
         help="leave out the lean tokenizer: a smaller folder, more memory where it is opened",
     )
-    parser.add_argument(
-        "--card",
-        type=Path,
-        metavar="RESULTS",
-        help="instead of an export: write what `e5-perf accuracy --out RESULTS` found of the model folder "
-        "SOURCE into its README.md",
-    )
     parser.add_argument("--force", action="store_true", help="replace a model folder that stands at OUT")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.set_defaults(run=_run)
     return parser
 
 
@@ -148,20 +139,12 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _merge_card(parsed: argparse.Namespace) -> int:
-    if parsed.out is not None:
-        raise RequestError(
-            f"--card goes with one folder, which is there already, and not with OUT {parsed.out}"
-        )
-    folder = Path(parsed.source)
-    merge_accuracy(folder, parsed.card)
-    sys.stdout.write(f"{folder / CARD_NAME}\n")
+def _run(parsed: argparse.Namespace) -> int:
+    _print(export(_request(parsed), TerminalProgress()), as_json=parsed.json)
     return _DONE
 
 
 def _request(parsed: argparse.Namespace) -> ExportRequest:
-    if parsed.out is None:
-        raise RequestError("OUT is missing: name the folder to make")
     return ExportRequest(
         source=parsed.source,
         out=parsed.out,

@@ -33,34 +33,33 @@ DEFAULT_SHARD_ROWS: Final = 16384
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of the input are read; of `.txt` files there is but the text.
+    """Which columns of the input are read; `.txt` files have only the text column.
 
     Attributes:
-        text: The texts'.
-        id: What becomes the output's `id`; None for the number of the row in the whole input.
-        keep: Those that go into the output as they are.
+        text_column: The column of the texts.
+        id_column: The column that becomes the output's `id`; None for the number of the row in the whole
+            input, from 0.
+        keep: Columns that are copied into the output.
 
     Raises:
         OptionError: For a name that cannot be in the output, or is there twice.
     """
 
-    text: str = "text"
-    id: str | None = None
+    text_column: str = "text"
+    id_column: str | None = None
     keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for position, name in enumerate(self.keep):
             if name in _OWN_NAMES:
-                raise OptionError(
-                    "--keep", name, f"none of the output's own columns, {', '.join(_OWN_NAMES)}"
-                )
+                raise OptionError("keep", name, f"none of the output's own columns, {', '.join(_OWN_NAMES)}")
             if not name or name in self.keep[:position]:
-                raise OptionError("--keep", ",".join(self.keep), "names of columns, each once")
+                raise OptionError("keep", ",".join(self.keep), "names of columns, each once")
 
     @property
     def beside_text(self) -> dict[str, str]:
         """Columns of the output by name, and the columns of the input that they come from."""
-        ids = {} if self.id is None else {ID: self.id}
+        ids = {} if self.id_column is None else {ID: self.id_column}
         return ids | {name: name for name in self.keep}
 
 
@@ -103,10 +102,10 @@ class Job:
 
     def __post_init__(self) -> None:
         if self.shard_rows < 1:
-            raise OptionError("--shard-rows", self.shard_rows, "at least 1")
+            raise OptionError("shard_rows", self.shard_rows, "at least 1")
         for name in self.inputs:
             if self.output.resolve().is_relative_to(Path(name).resolve()):
-                raise OptionError("--output", str(self.output), f"outside of the input {name}")
+                raise OptionError("output", str(self.output), f"outside of the input {name}")
 
 
 def names_folder(output: str) -> bool:
@@ -123,5 +122,5 @@ def output_path(name: str) -> Path:
         OptionError: If the name is neither a folder's nor a `.npy` file's.
     """
     if not (names_folder(name) or name.endswith(ARRAY_ENDING)):
-        raise OptionError("--output", name, "a folder, for a Parquet data set, or a .npy file")
+        raise OptionError("output", name, "a folder, for a Parquet data set, or a .npy file")
     return Path(name)

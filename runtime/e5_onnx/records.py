@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import IO, Any, Final, Literal, get_args
 
 InputFormat = Literal["txt", "jsonl"]
 FORMATS: Final[tuple[InputFormat, ...]] = get_args(InputFormat)
 
-BOM: Final = b"\xef\xbb\xbf"
+# A line is held in memory whole; one of this length is an accident, such as a file without line ends.
+LONGEST: Final = 1 << 26
+
+_UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UTF16_WITHOUT_MARK: Final = re.compile(rb"\0[^\0]\0[^\0]|[^\0]\0[^\0]\0")
+_CONTINUES: Final = (b"{", b"[", b",", b":")
+
+
+class WrongFormatError(ValueError):
+    """A file that is not what its name says; the reader of the file adds its name."""
 
 
 class MalformedRecordError(ValueError):
-    """A line that is JSON and no record; whoever reads the file adds where it stands.
+    """A line that is no record; the reader of the file adds the line's number.
 
     Attributes:
-        values: The object, if it is one.
+        values: The JSON object, if it is one.
     """
 
     def __init__(self, reason: str, values: dict[str, Any] | None = None) -> None:
@@ -26,32 +37,68 @@ class MalformedRecordError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a file.
+
+    Attributes:
+        number: From 1.
+        data: Its bytes without its end; None for a line that is too long to be read.
+    """
+
+    number: int
+    data: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """One text and the JSON object that it came in, or was put in."""
+    """A text and where it comes from.
+
+    Attributes:
+        text: The text.
+        values: The JSON object that holds it; of a line of text an object made for it.
+        line: The number of its line, from 1.
+    """
 
     text: str
     values: dict[str, Any]
+    line: int
 
 
-def bare_line(line: bytes, number: int) -> bytes:
-    """A line without its end, and the first (number 1) without a byte order mark."""
-    data = line.removesuffix(b"\n").removesuffix(b"\r")
-    return data.removeprefix(BOM) if number == 1 else data
+def read_lines(kind: InputFormat, stream: IO[bytes]) -> Iterator[Line]:
+    """Yields the lines of a stream in bounded memory; of JSON lines those that are not blank.
+
+    Raises:
+        WrongFormatError: If the stream is UTF-16, or is JSON and not JSON lines.
+    """
+    lines = _lines(stream)
+    return lines if kind == "txt" else _json_lines(lines)
 
 
-def read_record(kind: InputFormat, data: bytes, field: str) -> Record:
+def read_record(kind: InputFormat, line: Line, field: str) -> Record:
     """Reads a line.
 
     Args:
         kind: How texts stand in it.
-        data: The line without its end.
+        line: The line.
         field: The key of the text in a JSON object.
 
     Raises:
         ValueError: If it cannot be read; `reason` says why.
         RecursionError: If it is nested too deeply.
     """
-    return _READERS[kind](data.decode("utf-8"), field)
+    if line.data is None:
+        raise MalformedRecordError(f"it is longer than {LONGEST:,} bytes")
+    return _READERS[kind](line.data.decode("utf-8"), field, line.number)
+
+
+def refuse_utf16(start: bytes) -> None:
+    """Refuses a file that begins like UTF-16.
+
+    Raises:
+        WrongFormatError: If it does.
+    """
+    if start.startswith(_UTF16) or _UTF16_WITHOUT_MARK.match(start):
+        raise WrongFormatError("it is UTF-16: convert it to UTF-8, such as with `iconv -f UTF-16 -t UTF-8`")
 
 
 def reason(error: Exception) -> str:
@@ -65,23 +112,62 @@ def reason(error: Exception) -> str:
     return str(error)
 
 
-def _read_text(line: str, _field: str) -> Record:
-    return Record(line, {"text": line})
+def _lines(stream: IO[bytes]) -> Iterator[Line]:
+    number = 0
+    while data := stream.readline(LONGEST):
+        number += 1
+        is_whole = len(data) < LONGEST or data.endswith(b"\n")
+        if number == 1:
+            refuse_utf16(data)
+            data = data.removeprefix(codecs.BOM_UTF8)
+        if is_whole:
+            yield Line(number, data.removesuffix(b"\n").removesuffix(b"\r"))
+            continue
+        while (rest := stream.readline(LONGEST)) and len(rest) == LONGEST and not rest.endswith(b"\n"):
+            pass
+        yield Line(number, None)
 
 
-def _read_json(line: str, field: str) -> Record:
+def _json_lines(lines: Iterator[Line]) -> Iterator[Line]:
+    rows = (line for line in lines if line.data is None or line.data.strip())
+    begin = [line for _, line in zip(range(2), rows, strict=False)]
+    _refuse_json(*(line.data or b"" for line in begin))
+    yield from begin
+    yield from rows
+
+
+def _refuse_json(first: bytes = b"", second: bytes = b"") -> None:
+    """Refuses one JSON value over many lines, by the first two lines that are not blank."""
+    first, second = first.strip(), second.strip()
+    if first.startswith(b"["):
+        raise WrongFormatError("it is a JSON array: write an object a line, such as with `jq -c '.[]'`")
+    if first.startswith(b"{") and first.endswith(_CONTINUES) and not second.startswith(b"{"):
+        raise WrongFormatError(
+            "its JSON goes over several lines: write an object a line, such as with `jq -c .`"
+        )
+
+
+def _read_text(line: str, _field: str, number: int) -> Record:
+    return Record(line, {"text": line}, number)
+
+
+def _read_json(line: str, field: str, number: int) -> Record:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise MalformedRecordError(f"it is {type(values).__name__}, not a JSON object")
     if field not in values:
         raise MalformedRecordError(
-            f"it has no field {field!r}; `field` names another (it has {', '.join(values)})", values
+            f"it has no field {field!r}; it has {', '.join(map(repr, values))}: `text_column` names another",
+            values,
         )
     text = values[field]
     if not isinstance(text, str):
         raise MalformedRecordError(f"field {field!r} is {type(text).__name__}, not a string", values)
     text.encode()  # a lone surrogate, written as an escape, is valid JSON and no text
-    return Record(text, values)
+    return Record(text, values, number)
 
 
-_READERS: Final[dict[InputFormat, Callable[[str, str], Record]]] = {"txt": _read_text, "jsonl": _read_json}
+_READERS: Final[dict[InputFormat, Callable[[str, str, int], Record]]] = {
+    "txt": _read_text,
+    "jsonl": _read_json,
+}

@@ -69,10 +69,10 @@ def find_files(inputs: Sequence[str]) -> list[InputFile]:
     for name in inputs:
         found = list(_find(name))
         if not found:
-            raise OptionError("INPUT", name, f"a file, or what names files with the ending {ENDINGS}")
+            raise OptionError("inputs", name, f"a file, or what names files with the ending {ENDINGS}")
         for file in found:
             if file.path.resolve() in seen:
-                raise OptionError("INPUT", name, f"free of files that are named twice, as {file} is")
+                raise OptionError("inputs", name, f"free of files that are named twice, as {file} is")
             seen.add(file.path.resolve())
         files += found
     return files
@@ -113,5 +113,5 @@ def _known(path: Path, name: str) -> InputFile:
     file = recognise(path)
     if file is None:
         found = name if name == str(path) else f"{name}: {path}"
-        raise OptionError("INPUT", found, f"a file with the ending {ENDINGS}")
+        raise OptionError("inputs", found, f"a file with the ending {ENDINGS}")
     return file

@@ -1,4 +1,4 @@
-"""`e5 embed` in bulk."""
+"""`e5 bulk`, the command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bulk_inputs import read_columns, read_rejects, read_vectors, rows, write
 from e5_onnx import Embedder
 from e5_onnx.bulk import errors
 from e5_onnx.cli import main
-from e5_onnx.cli.bulk_embed import engine_of
+from e5_onnx.cli.bulk import engine_of
 
 TEXTS = [row["text"] for row in rows(30)]
 
@@ -41,10 +41,11 @@ COMMANDS = {
     "a folder": "data --role document --output out",
     "a pattern": "data/*.* --role document --output out",
     "names": "data/a.parquet data/b.csv.zst --role document --output out.npy",
-    "another name for the text": "bodies.jsonl --text-column body --role document --output out",
-    "its old name": "bodies.jsonl --field body --role document --output out/",
+    "another column": "bodies.jsonl --text-column body --role document --output out",
+    "another field": "bodies.jsonl --field body --role document --output out/",
     "lines": "lines.txt --role document --vectors float16 --output out.parquet",
-    "an option of bulk runs": "lines.txt --role document --shard-rows 7 --output out.npy",
+    "one file": "lines.txt --role document --output out.npy",
+    "small shards": "lines.txt --role document --shard-rows 7 --output out.npy",
 }
 
 
@@ -52,7 +53,7 @@ COMMANDS = {
 def test_bulk_runs(
     name: str, inputs: Path, tiny_folder: Path, tiny_model: Embedder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["embed", str(tiny_folder), *COMMANDS[name].split()]
+    command = ["bulk", str(tiny_folder), *COMMANDS[name].split()]
     assert main(command) == 0
     first, last = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"e5: looking through \d files?, \d\.\d MB", first)
@@ -75,7 +76,7 @@ def test_columns_bad_rows_and_cut_texts_are_told(
     ]
     write("jsonl", inputs, records)
     options = ["--id-column", "key", "--keep", "n,text", "--role", "document", "--output", "out"]
-    assert main(["embed", str(tiny_folder), "in.jsonl", *options]) == 0
+    assert main(["bulk", str(tiny_folder), "in.jsonl", *options]) == 0
     err = capsys.readouterr().err
     assert f"e5: 3 rows, 2 vectors, 1 rejected, see {Path('out/_e5/rejects.jsonl')}, 1 cut; " in err
     kept = {"id": [1, 3], "n": [1.5, None], "text": ["moon", "moon " * 400]}
@@ -90,7 +91,8 @@ def test_columns_bad_rows_and_cut_texts_are_told(
         (
             "stop",
             1,
-            "in.jsonl, row 1 (counted from 0): field 'text' is NoneType, not a string; repair it and",
+            "in.jsonl, row 1 (counted from 0): field 'text' is NoneType, not a string; repair it and start "
+            "again, or choose --on-bad-row reject",
         ),
     ],
 )
@@ -104,17 +106,18 @@ def test_bad_rows(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write("jsonl", inputs, [{"text": "moon"}, {"text": None}, {"text": "sea"}, {"text": 5}])
-    command = ["embed", str(tiny_folder), "in.jsonl", "--role", "raw", "--output", "out"]
+    command = ["bulk", str(tiny_folder), "in.jsonl", "--role", "raw", "--output", "out"]
     assert main([*command, "--on-bad-row", option]) == code
     assert message in capsys.readouterr().err
     assert main([*command, "--on-bad-row", "reject"]) == 0
 
 
 USAGE = {
-    "- --role raw --output out": "INPUT is '-'; it must be files, which can be read again, for a bulk run",
+    "- --role raw --output out": "INPUT is '-'; it must be files, which a resumed run reads again;",
     "lines.txt - --role raw --output out": "INPUT is '-'",
-    "data --role raw --output -": "--output is '-'; it must be a folder, for a Parquet data set, or a .npy",
-    "data --role raw --output out.jsonl": "--output is 'out.jsonl'; it must be a folder",
+    "data --role raw --output -": "--output is '-'; it must be a folder or a .npy file; `e5 embed` writes",
+    "data --role raw --output out.jsonl": "--output is 'out.jsonl'; it must be a folder or a .npy file; `e5",
+    "data --role raw --output out.csv": "--output is 'out.csv'; it must be a folder, for a Parquet data set",
     "data --output out": "--role is missing; it must be one of query, document, raw for recipe 'e5-instruct'",
     "data --role document --task find --output out": "recipe 'e5-instruct' takes no task for role 'document'",
     "data --role query --overflow window --output out": "--overflow is 'window'; it must be warn, error or",
@@ -130,7 +133,7 @@ USAGE = {
 
 @pytest.mark.parametrize("line", USAGE)
 def test_usage(line: str, inputs: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["embed", str(tiny_folder), *line.split()]) == 2
+    assert main(["bulk", str(tiny_folder), *line.split()]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"e5: error: {USAGE[line]}")
     assert not list((inputs / "out").glob("*.parquet"))
 
@@ -138,7 +141,7 @@ def test_usage(line: str, inputs: Path, tiny_folder: Path, capsys: pytest.Captur
 FAILURES = {
     "absent.parquet --role raw --output out": "[Errno 2] No such file or directory: 'absent.parquet'",
     "data --role raw --output out --id-column n": "data/a.parquet: it has no column 'n'; it has",
-    "lines.txt --role raw --output taken": "taken is there, and it was not made by a bulk run: name another",
+    "lines.txt --role raw --output taken": "taken exists, and it was not made by a bulk run: name another",
 }
 
 
@@ -146,7 +149,7 @@ FAILURES = {
 def test_failures(line: str, inputs: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (inputs / "taken").mkdir()
     (inputs / "taken" / "mine").touch()
-    assert main(["embed", str(tiny_folder), *line.split()]) == 1
+    assert main(["bulk", str(tiny_folder), *line.split()]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"e5: error: {FAILURES[line]}")
 
 
@@ -155,7 +158,7 @@ def test_a_spoilt_model_is_found_before_the_input_is_read(
 ) -> None:
     weights = tiny_folder_copy / "model.onnx.data"
     weights.write_bytes(bytes(weights.stat().st_size))
-    assert main(["embed", str(tiny_folder_copy), "data", "--role", "raw", "--output", "out"]) == 1
+    assert main(["bulk", str(tiny_folder_copy), "data", "--role", "raw", "--output", "out"]) == 1
     assert "the sampled sha256" in capsys.readouterr().err
     assert not (inputs / "out").exists()
 
@@ -166,7 +169,7 @@ def test_an_interrupted_run_says_how_to_go_on(
     def interrupted(*_arguments: object, **_options: object) -> None:
         raise KeyboardInterrupt
 
-    command = ["embed", str(tiny_folder), "data", "--role", "raw", "--output", "out"]
+    command = ["bulk", str(tiny_folder), "data", "--role", "raw", "--output", "out"]
     with monkeypatch.context() as patched:
         patched.setattr(Embedder, "encode", interrupted)
         assert main(command) == 130
@@ -188,7 +191,7 @@ def test_the_extra_is_asked_for(module: str, inputs: Path, tiny_folder: Path) ->
         sys.executable,
         "-c",
         code,
-        "embed",
+        "bulk",
         str(tiny_folder),
         "data",
         "--role",
@@ -203,17 +206,9 @@ def test_the_extra_is_asked_for(module: str, inputs: Path, tiny_folder: Path) ->
     )
 
 
-def test_a_single_file_is_embedded_as_ever(inputs: Path, tiny_folder: Path) -> None:
-    assert main(["embed", str(tiny_folder), "lines.txt", "--role", "raw", "--output", "plain.npy"]) == 0
-    assert np.load("plain.npy").shape == (30, 32)
-    assert not list(inputs.glob("plain.*.e5"))
-    assert not list(inputs.glob("plain.ids.*"))
-
-
 def test_parts_are_a_data_set_of_their_own(inputs: Path, tiny_folder: Path) -> None:
     assert (
-        main(["embed", str(tiny_folder), "data", "--role", "raw", "--shard-rows", "8", "--output", "out"])
-        == 0
+        main(["bulk", str(tiny_folder), "data", "--role", "raw", "--shard-rows", "8", "--output", "out"]) == 0
     )
     assert pq.read_table("out").num_rows == 30
     shutil.rmtree(inputs / "out" / "_e5")
@@ -221,24 +216,24 @@ def test_parts_are_a_data_set_of_their_own(inputs: Path, tiny_folder: Path) -> N
 
 
 ERRORS: dict[str, Callable[[], errors.BulkError]] = {
-    "in.csv, row 4 (counted from 0): its id is null; repair it and begin anew, or go on with "
-    "--on-bad-row reject": (lambda: errors.RowError("in.csv", 4, "its id is null")),
+    "in.csv, row 4 (counted from 0): its id is null; repair it and start again, or choose "
+    "on_bad_row='reject'": (lambda: errors.RowError("in.csv", 4, "its id is null")),
     "in.csv: it is damaged": lambda: errors.InputFileError("in.csv", "it is damaged"),
-    "out was begun with role query, and now it is raw: go on with what it was begun with, or name another "
-    "--output": lambda: errors.ResumeError(Path("out"), "role", begun="query", now="raw"),
-    "out is there, and it was not made by a bulk run: name another --output, or remove it": (
+    "out was started with role query, and now it is raw: resume it with what it was started with, or name "
+    "another `output`": lambda: errors.ResumeError(Path("out"), "role", begun="query", now="raw"),
+    "out exists, and it was not made by a bulk run: name another `output`, or remove it": (
         lambda: errors.OutputExistsError(Path("out"))
     ),
-    "another process is writing out: wait for it, or name another --output": (
+    "another process is writing out: wait for it, or name another `output`": (
         lambda: errors.OutputBusyError(Path("out"))
     ),
-    "out/a was written on node n and is not to be seen here: --output must lie on storage that all nodes "
+    "out/a was written on node n and cannot be seen here: `output` must lie on storage that all nodes "
     "share": (lambda: errors.ShardLostError(Path("out/a"), "node n")),
     "no model folder can be fetched from gopher://a/b: it is no place; give a path that every node sees, or "
     "a URI that pyarrow opens, like s3://bucket/my-e5": (
         lambda: errors.ModelPlaceError("gopher://a/b", "it is no place")
     ),
-    "no node of the cluster has 3 CPUs, the largest has 1: ask for fewer --threads": (
+    "no node of the cluster has 3 CPUs, the largest has 1: ask for fewer `threads`": (
         lambda: errors.NoNodeError(3, 1)
     ),
     "node n does not see /data: input and output must lie on storage that all nodes mount under the same "
@@ -259,7 +254,7 @@ def test_an_option_of_a_cluster_needs_one(
     option: str, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write("parquet", tmp_path, rows(3))
-    words = ["embed", str(tiny_folder), str(file), "--role", "document", "--output", str(tmp_path / "out")]
+    words = ["bulk", str(tiny_folder), str(file), "--role", "document", "--output", str(tmp_path / "out")]
     assert main([*words, option, "x"]) == 2
     assert f"{option} is 'x'; it must be given together with --engine ray" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -273,7 +268,7 @@ def test_a_cluster_needs_its_extra(
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setitem(sys.modules, "ray.data", None)
     file = write("parquet", tmp_path, rows(3))
-    words = ["embed", str(tiny_folder), str(file), "--role", "document", "--output", str(tmp_path / "out")]
+    words = ["bulk", str(tiny_folder), str(file), "--role", "document", "--output", str(tmp_path / "out")]
     assert main([*words, "--engine", "ray"]) == 1
     assert "is not installed: `pip install 'e5-onnx[ray]'`" in capsys.readouterr().err
 

@@ -159,13 +159,13 @@ def test_files_are_found_in_order(name: str, corpus: Path, monkeypatch: pytest.M
 
 
 REFUSED = {
-    "*.xyz": "INPUT is '*.xyz'; it must be a file, or what names files with the ending .parquet, .arrow",
-    "empty": "INPUT is 'empty'; it must be a file, or what names files with",
-    "notes.md": "INPUT is 'notes.md'; it must be a file with the ending .parquet",
-    "*": "INPUT is '*: notes.md'; it must be a file with the ending",
-    "part.parquet.gz": "INPUT is 'part.parquet.gz'; it must be a file with the ending",
-    "b.csv b.csv": "INPUT is 'b.csv'; it must be free of files that are named twice, as b.csv is",
-    "b.csv .": "INPUT is '.'; it must be free of files that are named twice, as b.csv is",
+    "*.xyz": "inputs is '*.xyz'; it must be a file, or what names files with the ending .parquet, .arrow",
+    "empty": "inputs is 'empty'; it must be a file, or what names files with",
+    "notes.md": "inputs is 'notes.md'; it must be a file with the ending .parquet",
+    "*": "inputs is '*: notes.md'; it must be a file with the ending",
+    "part.parquet.gz": "inputs is 'part.parquet.gz'; it must be a file with the ending",
+    "b.csv b.csv": "inputs is 'b.csv'; it must be free of files that are named twice, as b.csv is",
+    "b.csv .": "inputs is '.'; it must be free of files that are named twice, as b.csv is",
 }  # fmt: skip
 
 
@@ -306,9 +306,7 @@ def test_a_part_that_is_not_to_be_seen_is_not_counted(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "out")
     with open_output(layout) as output:
         output.begin({}, [])
-        with pytest.raises(
-            ShardLostError, match=r"part-0000000.parquet was written on node-7 and is not to be"
-        ):
+        with pytest.raises(ShardLostError, match=r"part-0000000.parquet was written on node-7 and cannot be"):
             output.commit(receipt, "node-7")
         layout.part(0).write_bytes(bytes(10))
         output.commit(receipt)

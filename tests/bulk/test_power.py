@@ -142,7 +142,7 @@ def test_a_limit_that_the_system_sets(
         "import resource, sys; from e5_onnx.cli import main; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); sys.exit(main(sys.argv[2:]))"
     )
-    arguments = ["embed", str(tiny_folder), str(path), "--output", str(asked.output), "--role", "document"]
+    arguments = ["bulk", str(tiny_folder), str(path), "--output", str(asked.output), "--role", "document"]
     command = [sys.executable, "-c", limited, "3000", *arguments, "--shard-rows", "40"]
     # Coverage's own file would not find room either.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}

@@ -88,7 +88,7 @@ def test_killed_at_random_moments(
     run_bulk(job(path, output=tmp_path / "whole" / output, columns=columns, shard_rows=10))
     out = tmp_path / output
     command = [
-        sys.executable, "-c", HELD_RUN, "embed", str(tiny_folder), str(path), "--output", str(out),
+        sys.executable, "-c", HELD_RUN, "bulk", str(tiny_folder), str(path), "--output", str(out),
         "--role", "document", "--id-column", "doc", "--keep", "year", "--shard-rows", "10", "--threads", "1",
     ]  # fmt: skip
     generator = random.Random(seed)  # noqa: S311 - to be repeated
@@ -175,7 +175,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 def test_another_option_is_refused(what: str, path: Path, job: Callable[..., Job]) -> None:
     with pytest.raises(StoppedError):
         run_bulk(job(path), engine=stopping_after(2))
-    with pytest.raises(ResumeError, match=f"was begun with {what} .* and now it is .*: go on with") as caught:
+    with pytest.raises(
+        ResumeError, match=f"was started with {what} .* and now it is .*: resume it with"
+    ) as caught:
         run_bulk(job(path, **CHANGES[what]))
     assert caught.value.what == what
 
@@ -210,7 +212,7 @@ def test_another_model_is_refused(
     assert run_bulk(job(path, model=tiny_folder_copy)).done_before == 80
     edit(tiny_folder_copy, lambda manifest: manifest["recipe"].update(default_task="another"))
     with pytest.raises(
-        ResumeError, match=r"was begun with fingerprint [0-9a-f]{64}, and now it is [0-9a-f]{64}: "
+        ResumeError, match=r"was started with fingerprint [0-9a-f]{64}, and now it is [0-9a-f]{64}: "
     ):
         run_bulk(job(path, model=tiny_folder_copy))
     assert run_bulk(job(path, model=tiny_folder)).done_before == 400
@@ -244,7 +246,7 @@ def test_changed_input_is_refused(how: str, identity: str, path: Path, job: Call
     with pytest.raises(StoppedError):
         run_bulk(asked, engine=stopping_after(2))
     with pytest.raises(
-        ResumeError, match=r"was begun with (files|input file \d) .*, and now it is "
+        ResumeError, match=r"was started with (files|input file \d) .*, and now it is "
     ) as caught:
         run_bulk(replace(asked, inputs=changed(path, how)))
     assert caught.value.output == asked.output
@@ -267,7 +269,7 @@ def test_what_is_not_a_bulk_runs_is_left_alone(
     taken = tmp_path / output
     taken.mkdir()
     (taken / "notes.txt").write_text("mine", "utf-8")
-    with pytest.raises(OutputExistsError, match="is there, and it was not made by a bulk run") as caught:
+    with pytest.raises(OutputExistsError, match="exists, and it was not made by a bulk run") as caught:
         run_bulk(job(path, output=taken))
     assert str(taken) in str(caught.value)
     assert [file.name for file in taken.iterdir()] == ["notes.txt"]

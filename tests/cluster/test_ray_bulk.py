@@ -57,7 +57,7 @@ def test_the_command_does_what_it_does_without_a_cluster(
     cluster: Any, job: Callable[..., Job], truth: dict[str, bytes], capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = job()
-    words = ["embed", str(asked.model), *asked.inputs, "--role", "document", "--shard-rows", "10"]
+    words = ["bulk", str(asked.model), *asked.inputs, "--role", "document", "--shard-rows", "10"]
     words += ["--output", str(asked.output), "--engine", "ray", "--address", cluster.address]
     assert main(words) == 0
     assert files_of(asked.output) == truth
@@ -150,7 +150,7 @@ def test_the_driver_is_killed(
     cluster: Any, job: Callable[..., Job], truth: dict[str, bytes], tmp_path: Path
 ) -> None:
     asked = job()
-    words = ["embed", str(asked.model), *asked.inputs, "--role", "document", "--shard-rows", "10"]
+    words = ["bulk", str(asked.model), *asked.inputs, "--role", "document", "--shard-rows", "10"]
     words += ["--output", str(asked.output), "--engine", "ray", "--address", cluster.address]
     gate = tmp_path / "gate"
     driver = subprocess.Popen(
@@ -186,5 +186,5 @@ def test_more_cpus_than_any_node_has(cluster: Any, job: Callable[..., Job]) -> N
     with pytest.raises(NoNodeError) as caught:
         run_bulk(replace(job(), threads=3), engine=on(cluster))
     assert str(caught.value) == (
-        "no node of the cluster has 3 CPUs, the largest has 1: ask for fewer --threads"
+        "no node of the cluster has 3 CPUs, the largest has 1: ask for fewer `threads`"
     )

@@ -66,12 +66,12 @@ def test_examples_are_short_and_each_is_tried_here(program: Path) -> None:
 
 @pytest.fixture
 def vectors(folder: Path, tmp_path: Path) -> Path:
-    """What `e5 embed` makes of the examples' texts."""
+    """What `e5 bulk` makes of the examples' texts."""
     texts = tmp_path / "documents.jsonl"
     source: dict[str, list[str]] = {}
     exec((EXAMPLES / "texts.py").read_text("utf-8"), source)  # noqa: S102
     texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in source["DOCUMENTS"]), "utf-8")
-    words = ["embed", folder, texts, "--role", "document", "--keep", "text", "--output", tmp_path / "vectors"]
+    words = ["bulk", folder, texts, "--role", "document", "--keep", "text", "--output", tmp_path / "vectors"]
     subprocess.run(
         [sys.executable, "-m", "e5_onnx.cli", *map(str, words)], check=True, stderr=subprocess.DEVNULL
     )

@@ -76,7 +76,7 @@ def test_a_card_gets_its_own_results_once(
     card = tiny_folder_copy / "README.md"
     card.write_text("# Tiny\n\nBy hand.\n", "utf-8")
     for _ in range(2):
-        assert main([str(tiny_folder_copy), "--card", str(results)]) == 0
+        assert main(["card", str(tiny_folder_copy), str(results)]) == 0
     assert capsys.readouterr().out == f"{card}\n" * 2
     text = card.read_text("utf-8")
     assert text.startswith("# Tiny\n\nBy hand.\n\n<!-- accuracy: begin -->\n\n## Accuracy\n\n")
@@ -110,15 +110,24 @@ def test_results_of_something_else(values: Any, message: str, tiny_folder_copy: 
 
 
 def test_no_results(tiny_folder_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tiny_folder_copy), "--card", str(tmp_path)]) == 1
+    assert main(["card", str(tiny_folder_copy), str(tmp_path)]) == 1
     assert "accuracy.json: there is no such file: make it with `e5-perf accuracy" in capsys.readouterr().err
     (tmp_path / "accuracy.json").write_text("{", "utf-8")
     with pytest.raises(CardError, match="it is not JSON"):
         merge_accuracy(tiny_folder_copy, tmp_path)
 
 
-def test_a_card_is_not_an_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path), str(tmp_path / "out"), "--card", str(tmp_path)]) == 2
-    assert "--card " in capsys.readouterr().err
-    assert main([str(tmp_path)]) == 2
-    assert "OUT is missing: name the folder to make" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["{folder}", "{folder}/out", "--card", "{folder}"], "unrecognized arguments: --card"),
+        (["{folder}"], "the following arguments are required: OUT"),
+        (["card", "{folder}"], "e5-export card: error: the following arguments are required: RESULTS"),
+    ],
+)
+def test_a_card_is_not_an_export(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([word.format(folder=tmp_path) for word in words])
+    assert message in capsys.readouterr().err

@@ -132,11 +132,11 @@ LONG = "moon " * 400
 
 BAD_RECORDS = {
     "not JSON": (b'{"text": "a"}\n{text}\n', 2, "not JSON: Expecting property name"),
-    "an array": (b"[1]\n", 1, "it is list, not a JSON object"),
+    "an array": (b'{"text": "a"}\n[1]\n', 2, "it is list, not a JSON object"),
     "no such field": (
         b'{"txt": "a", "id": 1}\n',
         1,
-        r"it has no field 'text'; `--field` names another \(it has txt, id\)",
+        "it has no field 'text'; it has 'txt', 'id': `--text-column` names another",
     ),
     "not a string": (b'{"text": 5}\n', 1, "field 'text' is int, not a string"),
     "null": (b'{"text": null}\n', 1, "field 'text' is NoneType, not a string"),

@@ -89,7 +89,7 @@ def _measure(folder: Path, corpus: Path, tiny: Path, *, rounds: int) -> Values:
     for number in TerminalProgress().track(range(rounds), label="rounds", total=rounds):
         for way in WAYS:
             place = corpus.parent / f"out-{number}-{WAYS.index(way)}"
-            job = Job(folder, (str(corpus),), place, Columns(id="doc"), role="document",
+            job = Job(folder, (str(corpus),), place, Columns(id_column="doc"), role="document",
                       shard_rows=_SHARD_ROWS, threads=way.threads)  # fmt: skip
             small = replace(job, inputs=(str(tiny),), output=Path(f"{place}-tiny"), shard_rows=1)
             with _address(way.nodes) as address:

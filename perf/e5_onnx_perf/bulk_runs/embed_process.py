@@ -1,4 +1,4 @@
-"""`e5 embed` in a process of its own, as its user runs it, watched from outside."""
+"""`e5 bulk` in a process of its own, as its user runs it, watched from outside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EVERY_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class EmbedCommand:
-    """What is asked of `e5 embed`.
+    """What is asked of `e5 bulk`.
 
     Attributes:
         model: The model folder.
@@ -41,7 +41,7 @@ class EmbedCommand:
         """The command line, with this Python."""
         more = [] if self.threads is None else ["--threads", str(self.threads)]
         return [
-            sys.executable, "-m", "e5_onnx.cli", "embed", str(self.model), str(self.corpus),
+            sys.executable, "-m", "e5_onnx.cli", "bulk", str(self.model), str(self.corpus),
             "--role", "document", "--id-column", "doc", "--output", str(self.output),
             "--shard-rows", str(self.shard_rows), "--no-progress", *more,
         ]  # fmt: skip
@@ -68,7 +68,7 @@ class EmbedCommand:
         """
         _, said = process.communicate()
         if process.returncode:
-            raise WorkerError("e5 embed", said.strip().splitlines()[-1] if said.strip() else "it was killed")
+            raise WorkerError("e5 bulk", said.strip().splitlines()[-1] if said.strip() else "it was killed")
         return said
 
 

@@ -20,7 +20,7 @@ from e5_onnx_perf.bulk_runs.command_line import add_shared_arguments, open_corpu
 from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand, watch
 
 TEXT: Final = """\
-Kills `e5 embed` (SIGKILL) again and again over one run, and compares what is there at the end.
+Kills `e5 bulk` (SIGKILL) again and again over one run, and compares what is there at the end.
 
 The moments are random, from the start of the process on, so that some kills strike while the model is loaded
 or the input is looked through. The output must be the bytes of a run that nobody disturbed."""

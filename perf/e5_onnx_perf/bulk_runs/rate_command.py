@@ -17,7 +17,7 @@ from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand, Moment, watch
 from e5_onnx_perf.bulk_runs.graph_rate import GraphAlone
 
 TEXT: Final = """\
-Compares `e5 embed` on many short texts with the graph's own rate, and watches its memory.
+Compares `e5 bulk` on many short texts with the graph's own rate, and watches its memory.
 
 The command runs in a process of its own, from a Parquet file to a Parquet data set, its start included.
 Before and after it the graph alone is run by as many callers on the same texts, of which the tokens are

@@ -1,6 +1,6 @@
 """Files of any number of texts to a data set of vectors, in shards: a stopped run goes on where it was.
 
-Needs the extra `[bulk]`. `e5 embed` is its command, `e5_onnx.bulk.run.run_bulk` its function.
+Needs the extra `[bulk]`. `e5 bulk` is its command, `e5_onnx.bulk.run.run_bulk` its function.
 
 Raises:
     MissingExtraError: On import, if a package of the extra is not installed.

@@ -29,8 +29,8 @@ class RowError(BulkError, ValueError):
     def __init__(self, source: str, row: int, reason: str) -> None:
         self.source, self.row, self.reason = source, row, reason
         super().__init__(
-            f"{source}, row {row} (counted from 0): {reason}; repair it and begin anew, or go on with "
-            "--on-bad-row reject"
+            f"{source}, row {row} (counted from 0): {reason}; repair it and start again, or choose "
+            "on_bad_row='reject'"
         )
 
 
@@ -44,8 +44,8 @@ class ResumeError(BulkError, ValueError):
     def __init__(self, output: Path, what: str, *, begun: object, now: object) -> None:
         self.output, self.what, self.begun, self.now = output, what, begun, now
         super().__init__(
-            f"{output} was begun with {what} {begun}, and now it is {now}: go on with what it was begun "
-            "with, or name another --output"
+            f"{output} was started with {what} {begun}, and now it is {now}: resume it with what it was "
+            "started with, or name another `output`"
         )
 
 
@@ -53,24 +53,21 @@ class OutputExistsError(BulkError, FileExistsError):
     def __init__(self, output: Path) -> None:
         self.output = output
         super().__init__(
-            f"{output} is there, and it was not made by a bulk run: name another --output, or remove it"
+            f"{output} exists, and it was not made by a bulk run: name another `output`, or remove it"
         )
-
-    # OSError's own __str__ would print only errno fields, which are not set here.
-    __str__ = Exception.__str__
 
 
 class OutputBusyError(BulkError, RuntimeError):
     def __init__(self, output: Path) -> None:
         self.output = output
-        super().__init__(f"another process is writing {output}: wait for it, or name another --output")
+        super().__init__(f"another process is writing {output}: wait for it, or name another `output`")
 
 
 class ShardLostError(BulkError, RuntimeError):
     def __init__(self, part: Path, node: str) -> None:
         self.part, self.node = part, node
         super().__init__(
-            f"{part} was written on {node} and is not to be seen here: --output must lie on storage that all "
+            f"{part} was written on {node} and cannot be seen here: `output` must lie on storage that all "
             "nodes share"
         )
 
@@ -92,7 +89,7 @@ class NoNodeError(ClusterError, RuntimeError):
     def __init__(self, wanted: int, largest: int) -> None:
         self.wanted, self.largest = wanted, largest
         super().__init__(
-            f"no node of the cluster has {wanted} CPUs, the largest has {largest}: ask for fewer --threads"
+            f"no node of the cluster has {wanted} CPUs, the largest has {largest}: ask for fewer `threads`"
         )
 
 
@@ -103,6 +100,3 @@ class NotSharedError(ClusterError, FileNotFoundError):
             f"node {node} does not see {folder}: input and output must lie on storage that all nodes mount "
             "under the same path"
         )
-
-    # OSError's own __str__ would print only errno fields, which are not set here.
-    __str__ = Exception.__str__

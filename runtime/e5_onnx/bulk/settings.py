@@ -33,8 +33,8 @@ def settings_of(job: Job, manifest: Manifest) -> dict[str, Any]:
         "task": _task(job, manifest, role),
         # To be told of cut texts, or not, changes none.
         "overflow": "truncate" if job.overflow == "warn" else job.overflow,
-        "text column": job.columns.text,
-        "id column": job.columns.id,
+        "text column": job.columns.text_column,
+        "id column": job.columns.id_column,
         "kept columns": list(job.columns.keep),
         "vectors": job.vectors,
         "rows in a shard": job.shard_rows,
@@ -55,7 +55,7 @@ def output_schema(job: Job, manifest: Manifest, beside: pa.Schema) -> pa.Schema:
         "overflow": settings["overflow"],
         "dimension": str(manifest.dimension),
         "vectors": job.vectors,
-        "id_column": job.columns.id or "",
+        "id_column": job.columns.id_column or "",
     }
     fields = [*output_columns(beside), *vector_fields(job.vectors, manifest.dimension)]
     return pa.schema(fields, {METADATA_PREFIX + name: value for name, value in facts.items()})

@@ -8,7 +8,10 @@ from typing import get_args
 
 from e5_onnx.embedder import Embedder
 from e5_onnx.overflow import POLICIES
+from e5_onnx.recipes import ROLES
 from e5_onnx.tokenization import TokenizerChoice
+
+THREADS_HELP = "threads to compute with (default: as many as CPU affinity and cgroup quota allow)"
 
 
 def add_command(
@@ -22,23 +25,49 @@ def add_command(
         epilog=f"example:\n{example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a model folder")
+    parser.add_argument("model", metavar="MODEL", type=Path, help="a model folder that e5-export made")
     return parser
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what decides how a model is opened."""
-    parser.add_argument("--overflow", choices=POLICIES, default="warn", help="texts too long: %(default)s")
-    parser.add_argument("--threads", type=int, help="default: by CPU affinity and cgroup quota")
-    parser.add_argument("--tokenizer", choices=get_args(TokenizerChoice), default="auto")
+    """Adds what decides how a model is opened and how its texts are read."""
     parser.add_argument(
-        "--field",
+        "--overflow",
+        choices=POLICIES,
+        default="warn",
+        help="texts with more tokens than the model takes: cut and count them (warn, the default), cut them "
+        "(truncate), split them and average the parts (window, for documents), or refuse them (error)",
+    )
+    parser.add_argument("--threads", type=int, help=THREADS_HELP)
+    parser.add_argument(
+        "--tokenizer",
+        choices=get_args(TokenizerChoice),
+        default="auto",
+        help="library that splits texts into tokens (default: auto, the fastest that is proved equal)",
+    )
+    parser.add_argument(
         "--text-column",
+        "--field",
+        dest="text_column",
         default="text",
         metavar="NAME",
-        help="where the text is (default: %(default)s)",
+        help="column or JSON field that holds the text (default: text)",
     )
-    parser.add_argument("--no-progress", action="store_true", help="no progress line on a terminal")
+    parser.add_argument(
+        "--no-progress", action="store_true", help="print no progress line (default: print it)"
+    )
+
+
+def add_text_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what texts are to the model."""
+    parser.add_argument(
+        "--role",
+        choices=ROLES,
+        help="what the texts are; required where the model writes queries and documents differently",
+    )
+    parser.add_argument(
+        "--task", help="instruction of the queries (default: the model's own, where it takes one)"
+    )
 
 
 def open_model(parsed: argparse.Namespace) -> Embedder:

@@ -6,66 +6,89 @@ import argparse
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
-from e5_onnx.cli import bulk_embed
-from e5_onnx.cli.arguments import add_command, add_model_options, open_model
+from e5_onnx.bulk_job import names_folder
+from e5_onnx.cli.arguments import add_command, add_model_options, add_text_options, open_model
 from e5_onnx.cli.exit_codes import DONE
 from e5_onnx.cli.records import Source, open_source
 from e5_onnx.cli.vectors_out import VectorWriter, check_output, open_output
 from e5_onnx.embedder import Embedder
-from e5_onnx.errors import RecordError, TextTooLongError, TruncationWarning
+from e5_onnx.errors import OptionError, RecordError, TextTooLongError, TruncationWarning
 from e5_onnx.progress import ProgressLine
-from e5_onnx.recipes import ROLES, Role
+from e5_onnx.recipes import Role
 from e5_onnx.records import FORMATS, Record
+from e5_onnx.text_files import is_pattern, recognise
 
-_TEXT: Final = (
-    """\
-Embeds a file of texts, or in bulk any number of files.
+_TEXT: Final = """\
+Embeds one file of texts, or standard input.
 
 INPUT is .txt (line i is row i, blank lines included), .jsonl (the text under --field), or - for stdin.
 --output is .npy (float32, a row a text), .jsonl (each record with its vector under "embedding"), or - for
-JSON lines on stdout. It appears only when it is complete.
+JSON lines on stdout.
 
-"""
-    + bulk_embed.TEXT
-)
+A bad row (not JSON, no text, broken encoding) is an error that names the line: nothing is written. A file is
+checked whole before the first text is embedded; of stdin to stdout, the rows before the bad one are written.
+
+`e5 bulk` is for several files, folders, Parquet and CSV, and for runs that can be stopped and resumed."""
 
 _EXAMPLE: Final = """\
   e5 embed my-e5 passages.txt --role document --output passages.npy
-  e5 embed my-e5 questions.jsonl --field question --role query --task 'Find the answer' --output -
-  e5 embed my-e5 'corpus/*.parquet' --role document --id-column url --vectors float16 --output vectors"""
+  e5 embed my-e5 questions.jsonl --field question --role query --task 'Find the answer' --output -"""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
     parser = add_command(commands, "embed", text=_TEXT, example=_EXAMPLE)
-    parser.add_argument("input", metavar="INPUT", nargs="+")
-    parser.add_argument("--role", choices=ROLES, help="needed where the model writes them differently")
-    parser.add_argument("--task", help="the instruction of queries, where the model takes one")
-    parser.add_argument("--output", required=True, metavar="OUT")
-    parser.add_argument("--input-format", choices=FORMATS, default="txt", help="of stdin: %(default)s")
+    parser.add_argument("input", metavar="INPUT", nargs="+", help="a .txt or .jsonl file, or - for stdin")
+    parser.add_argument(
+        "--output", required=True, metavar="OUT", help="a .npy or .jsonl file, or - for stdout"
+    )
+    add_text_options(parser)
+    parser.add_argument(
+        "--input-format", choices=FORMATS, default="txt", help="format of standard input (default: txt)"
+    )
     add_model_options(parser)
-    bulk_embed.add_arguments(parser)
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
-    if bulk_embed.is_bulk(parsed):
-        return bulk_embed.run(parsed)
+    _refuse_bulk(parsed)
     check_output(parsed.output)
     (name,) = parsed.input
     progress = ProgressLine(shown=False if parsed.no_progress else None)
-    with open_source(name, parsed.field, parsed.input_format) as source, open_model(parsed) as model:
-        role = model.manifest.recipe.choose_role(parsed.role)
-        with open_output(parsed.output, model.dimension) as writer:
-            try:
-                _embed(model, source, writer, role=role, task=parsed.task, progress=progress)
-            finally:
-                progress.close()
+    with open_source("inputs", name, parsed.text_column, stdin=parsed.input_format) as source:
+        source.check()
+        with open_model(parsed) as model:
+            role = model.manifest.recipe.choose_role(parsed.role)
+            with open_output(parsed.output, model.dimension) as writer:
+                try:
+                    _embed(model, source, writer, role=role, task=parsed.task, progress=progress)
+                finally:
+                    progress.close()
     sys.stderr.write(f"e5: {progress.rates()}, {progress.seconds:.1f} s{_cut(progress, model)}\n")
     return DONE
+
+
+def _refuse_bulk(parsed: argparse.Namespace) -> None:
+    """Refuses what only `e5 bulk` takes.
+
+    Raises:
+        OptionError: If there is such a thing.
+    """
+    if len(parsed.input) > 1:
+        raise OptionError("inputs", " ".join(parsed.input), "one file; `e5 bulk` takes any number")
+    (name,) = parsed.input
+    file = recognise(Path(name))
+    plain = file is None or (file.format in FORMATS and file.compression == "none")
+    if not plain or is_pattern(name) or Path(name).is_dir():
+        expected = "a .txt or .jsonl file, or - for stdin; `e5 bulk` takes folders, patterns and other files"
+        raise OptionError("inputs", name, expected)
+    if names_folder(parsed.output):
+        expected = "a .npy or .jsonl file, or - for stdout; `e5 bulk` writes folders"
+        raise OptionError("output", parsed.output, expected)
 
 
 def _embed(
@@ -100,7 +123,8 @@ def _embed(
                 )
         except TextTooLongError as error:
             reason = f"it has {error.tokens} tokens, the model takes {error.limit}"
-            raise RecordError(source.name, error.index + 1, reason) from error
+            line = waiting[error.index - progress.texts].line
+            raise RecordError(source.name, line, reason) from error
 
 
 def _cut(progress: ProgressLine, model: Embedder) -> str:

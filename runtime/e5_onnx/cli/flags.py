@@ -9,11 +9,21 @@ from typing import Final
 from e5_onnx.errors import E5Error, OptionError
 
 FLAGS: Final[Mapping[str, str]] = {
+    "address": "--address",
     "cache_dir": "--cache-dir",
-    "field": "--field",
+    "documents": "DOCUMENTS",
+    "engine": "--engine",
+    "id_column": "--id-column",
+    "inputs": "INPUT",
+    "keep": "--keep",
+    "node_model": "--node-model",
+    "on_bad_row": "--on-bad-row",
+    "output": "--output",
     "overflow": "--overflow",
     "role": "--role",
+    "shard_rows": "--shard-rows",
     "task": "--task",
+    "text_column": "--text-column",
     "threads": "--threads",
     "tokenizer": "--tokenizer",
     "top": "--top",

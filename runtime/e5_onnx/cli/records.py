@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from e5_onnx.errors import OptionError, RecordError
-from e5_onnx.records import FORMATS, InputFormat, Record, bare_line, read_record, reason
+from e5_onnx.records import FORMATS, InputFormat, Record, WrongFormatError, read_lines, read_record, reason
+from e5_onnx.text_files import recognise
 
 STDIN: Final = "-"
 
@@ -22,14 +23,14 @@ class Source:
     Attributes:
         name: For messages.
         format: How texts stand in it.
-        field: The key of the text in a JSON object.
+        column: The key of the text in a JSON object.
         file: Bytes.
         size: In bytes, if that is known.
     """
 
     name: str
     format: InputFormat
-    field: str
+    column: str
     file: IO[bytes]
     size: int | None
 
@@ -39,11 +40,25 @@ class Source:
         Raises:
             RecordError: Naming the line, if it cannot be read.
         """
-        for number, line in enumerate(self.file, 1):
-            try:
-                yield read_record(self.format, bare_line(line, number), self.field)
-            except (ValueError, RecursionError) as error:
-                raise RecordError(self.name, number, reason(error)) from error
+        try:
+            for line in read_lines(self.format, self.file):
+                try:
+                    yield read_record(self.format, line, self.column)
+                except (ValueError, RecursionError) as error:
+                    raise RecordError(self.name, line.number, reason(error)) from error
+        except WrongFormatError as error:
+            raise RecordError(self.name, 1, str(error)) from error
+
+    def check(self) -> None:
+        """Reads all records and returns to the start, where the file can be read twice.
+
+        Raises:
+            RecordError: Naming the first bad line.
+        """
+        if self.size is not None:
+            for _ in self.records():
+                pass
+            self.file.seek(0)
 
     def done(self) -> float | None:
         """The part of the file that was read, 0 to 1, if its size is known."""
@@ -51,19 +66,25 @@ class Source:
 
 
 @contextmanager
-def open_source(path: str, field: str, stdin_format: InputFormat) -> Iterator[Source]:
+def open_source(parameter: str, path: str, column: str, *, stdin: InputFormat) -> Iterator[Source]:
     """Opens an input by its name: `.txt`, `.jsonl`, or `-` for stdin.
+
+    Args:
+        parameter: The parameter that names it, for messages.
+        path: Its name.
+        column: The key of the text in a JSON object.
+        stdin: The format of stdin.
 
     Raises:
         OptionError: For another ending.
         OSError: If the file cannot be opened.
     """
     if path == STDIN:
-        yield Source("<stdin>", stdin_format, field, sys.stdin.buffer, None)
+        yield Source("<stdin>", stdin, column, sys.stdin.buffer, None)
         return
-    suffix = Path(path).suffix.removeprefix(".")
-    if suffix not in FORMATS:
-        raise OptionError("INPUT", path, "a .txt or .jsonl file, or - for stdin")
+    known = recognise(Path(path))
+    if known is None or known.format not in FORMATS or known.compression != "none":
+        raise OptionError(parameter, path, "a .txt or .jsonl file, or - for stdin")
     with Path(path).open("rb") as file:
-        size = Path(path).stat().st_size
-        yield Source(path, "txt" if suffix == "txt" else "jsonl", field, file, size)
+        size = Path(path).stat().st_size if Path(path).is_file() else None
+        yield Source(path, known.format, column, file, size)

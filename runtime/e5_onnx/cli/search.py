@@ -70,7 +70,10 @@ def run(parsed: argparse.Namespace) -> int:
         raise OptionError("top", parsed.top, "at least 1")
     query = sys.stdin.read().removesuffix("\n") if parsed.query == STDIN else parsed.query
     progress = ProgressLine(shown=False if parsed.no_progress else None)
-    with open_source(parsed.documents, parsed.field, "txt") as source, open_model(parsed) as model:
+    with (
+        open_source("documents", parsed.documents, parsed.text_column, stdin="txt") as source,
+        open_model(parsed) as model,
+    ):
         try:
             # Windows are for documents; a query that is too long is cut.
             overflow: OverflowPolicy = "error" if parsed.overflow == "error" else "truncate"

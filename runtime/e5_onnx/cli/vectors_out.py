@@ -104,4 +104,4 @@ def check_output(path: str) -> None:
         OptionError: If so.
     """
     if path != STDOUT and Path(path).suffix not in (".npy", ".jsonl"):
-        raise OptionError("--output", path, "a .npy or .jsonl file, a folder, or - for stdout")
+        raise OptionError("output", path, "a .npy or .jsonl file, or - for stdout")

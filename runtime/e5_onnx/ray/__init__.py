@@ -1,4 +1,4 @@
-"""Embedding on a Ray cluster: a class for `Dataset.map_batches`, and `e5 embed --engine ray`.
+"""Embedding on a Ray cluster: a class for `Dataset.map_batches`, and `e5 bulk --engine ray`.
 
 Needs the extra `[ray]` on every node.
 

@@ -1,4 +1,4 @@
-"""The engine of `e5 embed --engine ray`: shards on the nodes of a cluster, receipts here.
+"""The engine of `e5 bulk --engine ray`: shards on the nodes of a cluster, receipts here.
 
 Nodes write the shards themselves, to storage that they share. What one did not finish, another does again,
 to the same bytes under the same name, so that nothing is lost or doubled, whoever dies.

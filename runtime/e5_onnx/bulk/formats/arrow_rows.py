@@ -21,14 +21,14 @@ def shape_types(file: InputFile, schema: pa.Schema, columns: Columns) -> dict[st
     Raises:
         InputFileError: If one is not there, or there twice, or the text's holds no texts.
     """
-    for name in (columns.text, *columns.beside_text.values()):
+    for name in (columns.text_column, *columns.beside_text.values()):
         if schema.names.count(name) != 1:
             times = "no column" if name not in schema.names else f"{schema.names.count(name)} columns"
             reason = f"it has {times} {name!r}; it has {', '.join(map(repr, schema.names))}"
             raise InputFileError(str(file), reason)
-    text = plain_type(schema.field(columns.text).type)
+    text = plain_type(schema.field(columns.text_column).type)
     if text not in (pa.string(), pa.binary(), pa.null()):
-        raise InputFileError(str(file), f"column {columns.text!r} holds {text}, not texts")
+        raise InputFileError(str(file), f"column {columns.text_column!r} holds {text}, not texts")
     return {name: plain_type(schema.field(source).type) for name, source in columns.beside_text.items()}
 
 
@@ -108,7 +108,7 @@ def from_row(batches: Iterator[pa.RecordBatch], first: int) -> Iterator[pa.Recor
 
 
 def _rows(batch: pa.RecordBatch, columns: Columns, beside: pa.Schema) -> Rows:
-    texts: list[str | Flaw] = _texts(batch.column(columns.text))
+    texts: list[str | Flaw] = _texts(batch.column(columns.text_column))
     arrays = []
     for entry, source in zip(beside, columns.beside_text.values(), strict=True):
         array = batch.column(source).cast(entry.type)

@@ -13,6 +13,7 @@ from typing import IO, Final, cast
 import pyarrow as pa
 
 from e5_onnx.bulk.errors import InputFileError
+from e5_onnx.records import WrongFormatError
 from e5_onnx.text_files import Compression, InputFile
 
 
@@ -34,6 +35,8 @@ def named_damage(file: InputFile) -> Iterator[None]:
     """
     try:
         yield
+    except WrongFormatError as error:
+        raise InputFileError(str(file), str(error)) from error
     except (pa.ArrowException, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputFileError(str(file), f"it is damaged, or not what its name says: {error}") from error
     except OSError as error:

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from e5_onnx.bulk.errors import InputFileError
 from e5_onnx.bulk.formats.byte_stream import named_damage, open_bytes
-from e5_onnx.bulk.formats.line_rows import LONGEST, LineRows
+from e5_onnx.bulk.formats.line_rows import LineRows
 from e5_onnx.bulk.rows import FileShape, Flaw, RowReader, Rows, no_columns
 from e5_onnx.bulk_job import Columns
+from e5_onnx.records import LONGEST
 from e5_onnx.text_files import InputFile
 
 Cells = list[str]
@@ -28,7 +29,7 @@ def survey(file: InputFile, columns: Columns) -> FileShape:
     with _open(file) as text, named_damage(file):
         header, records = _begin(file, text)
         if header is not None:
-            for name in (columns.text, *columns.beside_text.values()):
+            for name in (columns.text_column, *columns.beside_text.values()):
                 _position(file, header, name)
         return FileShape(sum(1 for _ in records), dict.fromkeys(columns.beside_text, pa.string()))
 
@@ -38,8 +39,8 @@ def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader
     text = _open(file)
     with named_damage(file):
         header, records = _begin(file, text)
-    header = header or [columns.text, *columns.beside_text.values()]
-    wanted = [_position(file, header, name) for name in (columns.text, *columns.beside_text.values())]
+    header = header or [columns.text_column, *columns.beside_text.values()]
+    wanted = [_position(file, header, name) for name in (columns.text_column, *columns.beside_text.values())]
 
     def parse(found: list[Cells | Flaw]) -> Rows:
         rows = [_row(cells, header, wanted) for cells in found]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any, Final
 
 import pyarrow as pa
 
 from e5_onnx.bulk.formats.byte_stream import named_damage, open_bytes
-from e5_onnx.bulk.formats.line_rows import LineRows, lines
+from e5_onnx.bulk.formats.line_rows import LineRows
 from e5_onnx.bulk.rows import FileShape, Flaw, RowReader, Rows, no_columns
 from e5_onnx.bulk_job import Columns
-from e5_onnx.records import MalformedRecordError, bare_line, read_record, reason
+from e5_onnx.records import Line, MalformedRecordError, read_lines, read_record, reason
 from e5_onnx.text_files import InputFile
 
 Values = dict[str, Any]
@@ -37,7 +36,7 @@ def survey(file: InputFile, columns: Columns) -> FileShape:
     kinds: dict[str, set[str]] = {name: set() for name in beside}
     rows = 0
     with open_bytes(file) as stream, named_damage(file):
-        for rows, line in enumerate(_numbered(lines(stream)), 1):  # noqa: B007 - the last one is their count
+        for rows, line in enumerate(read_lines("jsonl", stream), 1):  # noqa: B007 - the last one is their count
             # Where only texts are asked for, nothing needs to be parsed twice.
             values = _values(line, columns) if beside else None
             if isinstance(values, dict):
@@ -50,10 +49,10 @@ def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader
     """Opens the file."""
     stream = open_bytes(file)
 
-    def parse(found: list[bytes | Flaw]) -> Rows:
+    def parse(found: list[Line]) -> Rows:
         return _rows([_values(line, columns) for line in found], columns, beside)
 
-    return LineRows(file, stream, _numbered(lines(stream)), parse=parse)
+    return LineRows(file, stream, read_lines("jsonl", stream), parse=parse)
 
 
 def type_of(kinds: frozenset[str]) -> pa.DataType:
@@ -71,18 +70,11 @@ def kind_of(value: object) -> str:
     return "other" if isinstance(value, int) and value not in _INT64 else kind
 
 
-def _numbered(found: Iterator[bytes | Flaw]) -> Iterator[bytes | Flaw]:
-    for number, line in enumerate(found, 1):
-        yield line if isinstance(line, Flaw) else bare_line(line, number)
-
-
-def _values(line: bytes | Flaw, columns: Columns) -> Values | Flaw:
-    if isinstance(line, Flaw):
-        return line
+def _values(line: Line, columns: Columns) -> Values | Flaw:
     try:
-        return read_record("jsonl", line, columns.text).values
+        return read_record("jsonl", line, columns.text_column).values
     except MalformedRecordError as error:
-        return Flaw(reason(error), error.values.get(columns.id or ""))
+        return Flaw(reason(error), error.values.get(columns.id_column or ""))
     except (ValueError, RecursionError) as error:
         return Flaw(reason(error))
 
@@ -95,7 +87,7 @@ def _rows(found: list[Values | Flaw], columns: Columns, beside: pa.Schema) -> Ro
         for column, cell in zip(cells, [None] * len(cells) if isinstance(row, Flaw) else row, strict=True):
             column.append(cell)
         # What has no flaw is an object whose text is a string: read_record saw to that.
-        texts.append(row if isinstance(row, Flaw) else values[columns.text])  # type: ignore[index]
+        texts.append(row if isinstance(row, Flaw) else values[columns.text_column])  # type: ignore[index]
     arrays = [pa.array(column, entry.type) for column, entry in zip(cells, beside, strict=True)]
     return Rows(
         texts, pa.RecordBatch.from_arrays(arrays, schema=beside) if arrays else no_columns(len(texts))

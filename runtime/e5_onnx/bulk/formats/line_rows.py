@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import IO, Any, Final, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from e5_onnx.bulk.formats.byte_stream import named_damage
-from e5_onnx.bulk.rows import Flaw, Rows
+from e5_onnx.bulk.rows import Rows
 from e5_onnx.text_files import InputFile
 
 T = TypeVar("T")
-
-# A line is held in memory whole; one of this length is an accident, such as a file without line ends.
-LONGEST: Final = 1 << 26
-TOO_LONG: Final = Flaw(f"it is longer than {LONGEST:,} bytes")
 
 
 class LineRows(Generic[T]):
@@ -41,14 +37,3 @@ class LineRows(Generic[T]):
     def close(self) -> None:
         """Lets go of the file."""
         self._stream.close()
-
-
-def lines(stream: IO[bytes]) -> Iterator[bytes | Flaw]:
-    """Yields the lines of a stream, those that are too long as flaws, in bounded memory."""
-    while line := stream.readline(LONGEST):
-        if len(line) < LONGEST or line.endswith(b"\n"):
-            yield line
-            continue
-        while len(line) == LONGEST and not line.endswith(b"\n"):
-            line = stream.readline(LONGEST)
-        yield TOO_LONG

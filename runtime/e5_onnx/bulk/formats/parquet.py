@@ -30,7 +30,7 @@ def survey(file: InputFile, columns: Columns) -> FileShape:
 
 def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader:
     """Opens the file."""
-    wanted = sorted({columns.text, *columns.beside_text.values()})
+    wanted = sorted({columns.text_column, *columns.beside_text.values()})
 
     def open_at(row: int) -> tuple[IO[Any], Iterator[pa.RecordBatch]]:
         parquet = _open(file)

@@ -1,0 +1,196 @@
+"""`e5 bulk`: any number of files to a data set of vectors, in a run that can be stopped and resumed."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from typing import TYPE_CHECKING, Final
+
+from e5_onnx.bulk_job import (
+    BAD_ROW_POLICIES,
+    DEFAULT_SHARD_ROWS,
+    IDENTITY_KINDS,
+    VECTOR_TYPES,
+    Columns,
+    Job,
+    output_path,
+)
+from e5_onnx.cli.arguments import add_command, add_model_options, add_text_options
+from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.cli.records import STDIN
+from e5_onnx.errors import OptionError
+
+if TYPE_CHECKING:
+    from e5_onnx.bulk.run import Engine, Summary
+
+_TEXT: Final = """\
+Embeds any number of files into a data set, in a run that can be stopped and resumed (extra [bulk]).
+
+INPUT is files, folders, and patterns in quotes: .parquet, .arrow, .feather, .csv, .jsonl and .txt, the last
+three also with .gz or .zst. --output is a folder, for a Parquet data set, or a .npy file, with the ids beside
+it.
+
+A bad row (no text, broken encoding, no id) goes to rejects.jsonl with its reason, and the run continues;
+--on-bad-row stop ends the run there.
+
+The same command resumes a run that was stopped. `e5 embed` is for one file or standard input, without the
+extra."""
+
+_EXAMPLE: Final = """\
+  e5 bulk my-e5 'corpus/*.parquet' --role document --id-column url --vectors float16 --output vectors
+  e5 bulk my-e5 sales.csv --text-column description --id-column sku --keep lang,price --role document \\
+      --output vectors"""
+
+_ENGINES: Final = ("local", "ray")
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command."""
+    parser = add_command(commands, "bulk", text=_TEXT, example=_EXAMPLE)
+    parser.add_argument("input", metavar="INPUT", nargs="+", help="files, folders, or patterns in quotes")
+    parser.add_argument("--output", required=True, metavar="OUT", help="a folder, or a .npy file")
+    add_text_options(parser)
+    _add_columns(parser)
+    add_model_options(parser)
+    _add_run_options(parser.add_argument_group("the run"))
+    _add_cluster_options(parser.add_argument_group("on a Ray cluster (extra [ray])"))
+    parser.set_defaults(run=run)
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--id-column",
+        metavar="NAME",
+        help="column that holds the id (default: the number of the row, from 0)",
+    )
+    parser.add_argument(
+        "--keep",
+        metavar="NAMES",
+        help="columns to copy, with commas between them; a name with a comma goes in double quotes "
+        "(default: none)",
+    )
+
+
+def _add_run_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--vectors",
+        choices=VECTOR_TYPES,
+        default="float32",
+        help="number type of the vectors (default: float32)",
+    )
+    group.add_argument(
+        "--on-bad-row",
+        choices=BAD_ROW_POLICIES,
+        default="reject",
+        help="write a bad row to rejects.jsonl and continue, or stop there (default: reject)",
+    )
+    group.add_argument(
+        "--shard-rows",
+        type=int,
+        default=DEFAULT_SHARD_ROWS,
+        metavar="N",
+        help="rows of the input in each part of the output (default: %(default)s)",
+    )
+    group.add_argument(
+        "--identity",
+        choices=IDENTITY_KINDS,
+        default="content",
+        help="how a resumed run sees that an input file was changed: by its content or by its time of change "
+        "(default: content)",
+    )
+
+
+def _add_cluster_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--engine",
+        choices=_ENGINES,
+        default="local",
+        help="where vectors are computed: in this process, or on a Ray cluster whose nodes see the same "
+        "files under the same paths (default: local)",
+    )
+    group.add_argument(
+        "--address", metavar="A", help="address of the cluster (default: RAY_ADDRESS, or a new one here)"
+    )
+    group.add_argument(
+        "--node-model",
+        metavar="PLACE",
+        help="where nodes find the model: a path, or a URI that each node copies (default: MODEL's path)",
+    )
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Runs the command."""
+    job = job_of(parsed)
+    from e5_onnx.bulk.layout import Layout
+    from e5_onnx.bulk.progress import BulkProgress
+    from e5_onnx.bulk.run import run_bulk
+
+    progress = BulkProgress(shown=False if parsed.no_progress else None)
+    try:
+        done = run_bulk(job, engine=engine_of(parsed), progress=progress)
+    except KeyboardInterrupt:
+        progress.say("what is done is kept: the same command goes on from there")
+        raise
+    told = _told(done, rejects=str(Layout(job.output).rejects))
+    sys.stderr.write(f"e5: {told}; {progress.texts.rates()}\n")
+    return DONE
+
+
+def engine_of(parsed: argparse.Namespace) -> Engine | None:
+    """Where the arguments want the work to be done; None for this process.
+
+    Raises:
+        OptionError: For an option of a cluster without one.
+        MissingExtraError: If the extra `[ray]` is not installed.
+    """
+    if parsed.engine == "ray":
+        from e5_onnx.ray.engine import RayEngine
+
+        return RayEngine(parsed.address, parsed.node_model)
+    for parameter in ("address", "node_model"):
+        value = getattr(parsed, parameter)
+        if value is not None:
+            raise OptionError(parameter, value, "given together with engine='ray'")
+    return None
+
+
+def _told(done: Summary, *, rejects: str) -> str:
+    parts = [f"{done.rows:,} rows", f"{done.written:,} vectors"]
+    if done.done_before:
+        parts[0] += f" ({done.done_before:,} done before)"
+    if done.rejected:
+        parts.append(f"{done.rejected:,} rejected, see {rejects}")
+    if done.truncated:
+        parts.append(f"{done.truncated:,} cut")
+    return ", ".join(parts)
+
+
+def job_of(parsed: argparse.Namespace) -> Job:
+    """What the arguments ask for.
+
+    Raises:
+        OptionError: For a value out of range, or what `e5 embed` takes.
+    """
+    if STDIN in parsed.input:
+        raise OptionError("inputs", STDIN, "files, which a resumed run reads again; `e5 embed` reads stdin")
+    if parsed.output == STDIN or parsed.output.lower().endswith(".jsonl"):
+        raise OptionError(
+            "output", parsed.output, "a folder or a .npy file; `e5 embed` writes .jsonl and to stdout"
+        )
+    keep = () if parsed.keep is None else tuple(next(csv.reader([parsed.keep], skipinitialspace=True)))
+    return Job(
+        model=parsed.model,
+        inputs=tuple(parsed.input),
+        output=output_path(parsed.output),
+        columns=Columns(parsed.text_column, parsed.id_column, keep),
+        role=parsed.role,
+        task=parsed.task,
+        overflow=parsed.overflow,
+        vectors=parsed.vectors,
+        on_bad_row=parsed.on_bad_row,
+        shard_rows=parsed.shard_rows,
+        identity=parsed.identity,
+        threads=parsed.threads,
+        tokenizer=parsed.tokenizer,
+    )
