@@ -45,10 +45,13 @@ def test_openai(role: str, server: LocalServer, truth) -> None:
     answer = client.embeddings.create(model=f"{NAME}:{role}", input=TEXTS)
     assert least_cosine([row.embedding for row in answer.data], truth(role, TEXTS)) >= 0.99999
     assert answer.usage.total_tokens > len(TEXTS)
+    assert client.models.retrieve(answer.model).fingerprint == answer.system_fingerprint
     by_field = client.embeddings.create(
         model=NAME, input=TEXTS, encoding_format="float", extra_body={"input_type": role}
     )
     assert least_cosine([row.embedding for row in by_field.data], truth(role, TEXTS)) >= 0.99999
+    without_v1 = openai.OpenAI(base_url=server.url, api_key=KEY)
+    assert len(without_v1.embeddings.create(model=f"{NAME}:{role}", input="moon").data[0].embedding) == 32
     assert [model.id for model in client.models.list()] == [NAME, f"{NAME}:query", f"{NAME}:document"]
     with pytest.raises(openai.UnprocessableEntityError, match="input_type"):
         client.embeddings.create(model=NAME, input="moon")
@@ -78,26 +81,42 @@ def test_llama_index(server: LocalServer, truth) -> None:
 
 def test_huggingface_hub(server: LocalServer, truth) -> None:
     from huggingface_hub import InferenceClient
+    from huggingface_hub.errors import HfHubHTTPError
 
-    client = InferenceClient(f"{server.url}/embed", api_key=KEY)
-    for role in ("query", "document"):
-        found = [client.feature_extraction(text, prompt_name=role)[0] for text in TEXTS]
-        assert least_cosine(found, truth(role, TEXTS)) >= 0.99999
+    for path in ("/embed", "", "/"):
+        client = InferenceClient(server.url + path, api_key=KEY)
+        for role in ("query", "document"):
+            found = [client.feature_extraction(text, prompt_name=role)[0] for text in TEXTS]
+            assert least_cosine(found, truth(role, TEXTS)) >= 0.99999
+    told = client.feature_extraction("moon", prompt_name="query", truncate=True, truncation_direction="Right")
+    assert least_cosine(told, truth("query", ["moon"])) >= 0.99999
+    with pytest.raises(HfHubHTTPError, match="422"):
+        client.feature_extraction("moon", prompt_name="query", truncate=True, truncation_direction="Left")
 
 
-def test_what_the_openapi_document_allows_is_answered(server: LocalServer) -> None:
+def test_answers_are_what_the_openapi_document_says(server: LocalServer) -> None:
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, Phase, given, settings
+    from schemathesis.specs.openapi import checks
 
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     statuses: set[int] = set()
     headers = {"Authorization": f"Bearer {KEY}"}
 
     def call(case) -> None:
-        statuses.add(case.call(headers=headers, timeout=PATIENCE_S).status_code)
+        answer = case.call(headers=headers, timeout=PATIENCE_S)
+        statuses.add(answer.status_code)
+        case.validate_response(
+            answer,
+            checks=[
+                checks.status_code_conformance,
+                checks.content_type_conformance,
+                checks.response_schema_conformance,
+            ],
+        )
 
     few = settings(
-        max_examples=80,
+        max_examples=40,
         deadline=None,
         database=None,
         derandomize=True,

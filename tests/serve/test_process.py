@@ -202,7 +202,7 @@ def test_a_body_that_ends_early_is_no_crash(serve_app: Callable[..., Served]) ->
         sent.append(message)
 
     asyncio.run(served.app(SCOPE, receive, send))  # type: ignore[arg-type]
-    assert sent[0]["status"] == 400
+    assert sent[0]["status"] == 499
 
 
 def test_a_bug_is_told_without_details(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from e5_onnx.errors import OptionError
 from e5_onnx.folder import open_folder
+from e5_onnx.serve.hosts import check_name
 from e5_onnx.serve.keys import read_keys
 from e5_onnx.serve.log import set_up
 from e5_onnx.serve.server import Sockets, listen, serve
@@ -72,7 +73,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         overflow=parsed.overflow,
         keys=read_keys(parsed.key_file, os.environ),
         no_key_is_meant=parsed.insecure_no_key,
-        allowed_hosts=tuple(parsed.allow_host),
+        allowed_hosts=tuple(map(check_name, parsed.allow_host)),
         metrics=None if metrics is None else parse_address(metrics, "--metrics-address"),
         drain_s=parsed.drain,
         limits=limits,

@@ -2,26 +2,29 @@
 
 e5_onnx.E5Error
 └── RequestError                               a request that is not served
-    ├── MalformedError     (ValueError)       400, not JSON, or not the schema
-    ├── BadInputError      (ValueError)       422, a text, role, task or option that cannot be right
-    ├── TooLongError       (ValueError)       422, a text beyond what the model takes, where that is an error
-    ├── KeyRefusedError    (PermissionError)  401
-    ├── HostRefusedError   (PermissionError)  403, a Host header that was not allowed: DNS rebinding
-    ├── NotOfferedError    (PermissionError)  403, switched off on this address
-    ├── UnknownPathError   (LookupError)      404
-    ├── UnknownModelError  (LookupError)      404
-    ├── MethodError        (LookupError)      405
-    ├── SlowBodyError      (TimeoutError)     408
-    ├── TooLargeError      (ValueError)       413, body, items or tokens beyond the limits
-    ├── OverloadError      (RuntimeError)     429, the queue is full
-    ├── InternalError      (RuntimeError)     500, onnxruntime failed
-    ├── StoppingError      (RuntimeError)     503
-    ├── MemoryLimitError   (MemoryError)      503
-    └── DeadlineError      (TimeoutError)     504
+    ├── MalformedError       (ValueError)       400, its framing, not JSON, or not the schema
+    ├── BadInputError        (ValueError)       422, a text, role, task or option that cannot be right
+    ├── TooLongError         (ValueError)       422, a text longer than the model takes
+    ├── KeyRefusedError      (PermissionError)  401
+    ├── HostRefusedError     (PermissionError)  403, a Host header that was not allowed: DNS rebinding
+    ├── NotOfferedError      (PermissionError)  403, switched off on this address
+    ├── UnknownPathError     (LookupError)      404
+    ├── UnknownModelError    (LookupError)      404
+    ├── MethodError          (LookupError)      405
+    ├── SlowBodyError        (TimeoutError)     408
+    ├── TooLargeError        (ValueError)       413, body, items or tokens beyond the limits
+    ├── UnsupportedBodyError (ValueError)       415, compressed, or not UTF-8
+    ├── OverloadError        (RuntimeError)     429, the queue is full
+    ├── ClientGoneError      (ConnectionError)  499, which nobody is there to read
+    ├── InternalError        (RuntimeError)     500, onnxruntime failed
+    ├── StoppingError        (RuntimeError)     503
+    ├── MemoryLimitError     (MemoryError)      503
+    └── DeadlineError        (TimeoutError)     504
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from e5_onnx.errors import E5Error
@@ -47,6 +50,11 @@ class RequestError(E5Error):
         self.message, self.param = message, param
         super().__init__(message)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer has to say beside its body."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
 
 class MalformedError(RequestError, ValueError):
     code = "malformed_request"
@@ -66,6 +74,11 @@ class KeyRefusedError(RequestError, PermissionError):
     def __init__(self) -> None:
         super().__init__("no valid key: send `Authorization: Bearer KEY`")
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9110 wants the scheme with a 401."""
+        return {"WWW-Authenticate": "Bearer"}
+
 
 class HostRefusedError(RequestError, PermissionError):
     status, code, kind = 403, "host_not_allowed", "permission_error"
@@ -81,8 +94,9 @@ class NotOfferedError(RequestError, PermissionError):
 class UnknownPathError(RequestError, LookupError):
     status, code = 404, "not_found"
 
-    def __init__(self) -> None:
-        super().__init__("there is nothing at this path: GET /openapi.json lists what there is")
+    def __init__(self, hint: str) -> None:
+        self.hint = hint
+        super().__init__(f"there is nothing at this path: {hint}")
 
 
 class UnknownModelError(RequestError, LookupError):
@@ -96,8 +110,14 @@ class UnknownModelError(RequestError, LookupError):
 class MethodError(RequestError, LookupError):
     status, code = 405, "method_not_allowed"
 
-    def __init__(self) -> None:
-        super().__init__("this path takes another method: GET /openapi.json lists which")
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self.allowed = tuple(allowed)
+        super().__init__(f"this path takes another method: {' or '.join(allowed)}")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9110 wants the methods with a 405."""
+        return {"Allow": ", ".join(self.allowed)}
 
 
 class SlowBodyError(RequestError, TimeoutError):
@@ -117,12 +137,30 @@ class TooLargeError(RequestError, ValueError):
         super().__init__(f"a request may have {limit} {what}, this one has {has}: send it in parts")
 
 
+class UnsupportedBodyError(RequestError, ValueError):
+    status, code = 415, "unsupported_body"
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        super().__init__(f"the body is {what}: {remedy}")
+
+
 class OverloadError(RequestError, RuntimeError):
     status, code, kind, retry_after = 429, "overloaded", "rate_limit_error", 1
 
     def __init__(self, waiting: int, limit: int) -> None:
         self.waiting, self.limit = waiting, limit
         super().__init__(f"{waiting} tokens are waiting and {limit} may: try again in a moment")
+
+
+class ClientGoneError(RequestError, ConnectionError):
+    status, code = 499, "client_gone"
+
+    def __init__(self) -> None:
+        super().__init__("the client closed the connection")
+
+    # OSError's own __str__ would print only errno fields, which are not set here.
+    __str__ = Exception.__str__
 
 
 class InternalError(RequestError, RuntimeError):

@@ -21,6 +21,7 @@ from e5_onnx.recipes import Role
 from e5_onnx.serve.dispatcher import Dispatcher
 from e5_onnx.serve.errors import BadInputError, TooLargeError, TooLongError
 from e5_onnx.serve.queue import Ticket
+from e5_onnx.serve.roles import Chosen
 from e5_onnx.serve.settings import Settings
 from e5_onnx.threads import choose_threads
 from e5_onnx.tokenization import OverflowPolicy, TokenizedText
@@ -117,13 +118,13 @@ class ServedModel:
         await self._dispatcher.embed(ticket, deadline_s=self._limits.deadline_s)
         return Done(merge_rows(rows, ticket.vectors), used, int(rows.truncated.sum()))
 
-    async def tokenize(self, texts: Sequence[str], role: Role) -> list[list[int]]:
+    async def tokenize(self, texts: Sequence[str], chosen: Chosen) -> list[list[int]]:
         """Token ids of each text before any cutting.
 
         Raises:
             BadInputError: If one is not a valid text.
         """
-        work = Work(texts, role, None, "truncate")
+        work = Work(texts, chosen.role, chosen.task, "truncate")
         tokenized = await self._in_thread(_tokenize, work)
         return [text.ids.tolist() for text in tokenized]
 

@@ -3,68 +3,61 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from e5_onnx.serve.errors import BadInputError
-from e5_onnx.serve.http import answer, check_items, decode
+from e5_onnx.serve.answers import FINGERPRINT_HEADER, answer
+from e5_onnx.serve.bodies import check_items
+from e5_onnx.serve.errors import BadInputError, UnknownModelError
 from e5_onnx.serve.model import Work
 from e5_onnx.serve.state import State
-from e5_onnx.serve.wire import Embedding, EmbeddingsAnswer, EmbeddingsRequest, Usage
+from e5_onnx.serve.wanted import Encoding, read_wanted
+from e5_onnx.serve.wire import Embedding, EmbeddingsAnswer, EmbeddingsRequest, ModelCard, ModelList, Usage
 
 
-async def embeddings(request: Request, state: State) -> Response:
+async def embeddings(request: Request, state: State, asked: EmbeddingsRequest) -> Response:
     """Embeds texts."""
-    limits = state.settings.limits
-    asked = await decode(request, EmbeddingsRequest, limits)
-    role = state.roles.by_model(asked.model, asked.input_type)
-    check_dimensions(asked.dimensions, state)
-    texts = _texts(check_items(asked.input, limits))
+    chosen = state.roles.choose(asked, field="input_type")
+    wanted = read_wanted(asked, state.model.manifest, state.settings.overflow)
+    texts = check_items(asked.input, state.settings.limits)
     if not texts:
         raise BadInputError("input is empty: send a text or a list of texts", param="input")
-    done = await state.embed(request, Work(texts, role, asked.task, state.settings.overflow))
+    done = await state.embed(request, Work(texts, chosen.role, chosen.task, wanted.overflow))
+    fingerprint = state.model.manifest.fingerprint
     return answer(
         EmbeddingsAnswer(
-            data=_data(done.vectors, asked.encoding_format),
+            data=_data(done.vectors, wanted.encoding),
             model=asked.model,
             usage=Usage(prompt_tokens=done.used_tokens, total_tokens=done.used_tokens),
             truncated=done.truncated,
-        )
+            system_fingerprint=fingerprint,
+        ),
+        headers={FINGERPRINT_HEADER: fingerprint},
     )
 
 
 async def models(_request: Request, state: State) -> Response:
     """Lists the model's names."""
-    row = {"object": "model", "created": 0, "owned_by": "e5-onnx"}
-    return answer({"object": "list", "data": [{"id": name, **row} for name in state.settings.model_names]})
+    return answer(ModelList(data=[_card(name, state) for name in state.settings.model_names]))
 
 
-def check_dimensions(asked: int | None, state: State) -> None:
-    """Refuses another number of dimensions than the model's: vectors are not to be cut unseen.
-
-    Raises:
-        BadInputError: If it is another.
-    """
-    own = state.model.manifest.dimension
-    if asked is not None and asked != own:
-        raise BadInputError(f"this model has {own} dimensions, not {asked}: leave it out", param="dimensions")
+async def model(request: Request, state: State) -> Response:
+    """One of them."""
+    # All that follows, since a name may have slashes.
+    name = request.scope["path"].rstrip("/").partition("/models/")[2]
+    if name not in state.settings.model_names:
+        raise UnknownModelError(state.settings.model_names)
+    return answer(_card(name, state))
 
 
-def _texts(items: Sequence[str | int | list[int]]) -> list[str]:
-    if any(not isinstance(item, str) for item in items):
-        raise BadInputError(
-            "token ids are another model's tokens: send texts. LangChain's OpenAIEmbeddings does so with "
-            "check_embedding_ctx_length=False",
-            param="input",
-        )
-    return [item for item in items if isinstance(item, str)]
+def _card(name: str, state: State) -> ModelCard:
+    return ModelCard(id=name, fingerprint=state.model.manifest.fingerprint)
 
 
-def _data(vectors: NDArray[np.float32], encoding: str) -> list[Embedding]:
+def _data(vectors: NDArray[np.float32], encoding: Encoding) -> list[Embedding]:
     if encoding == "base64":
         return [
             Embedding(index=index, embedding=base64.b64encode(vector.astype("<f4").tobytes()).decode())

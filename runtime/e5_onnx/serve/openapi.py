@@ -1,62 +1,39 @@
-"""The OpenAPI document, made from the same structs that decode requests."""
+"""The OpenAPI document, made from the table of routes and the structs that decode requests."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from e5_onnx import __version__
 from e5_onnx.serve import errors
-from e5_onnx.serve.wire import (
-    EmbeddingsAnswer,
-    EmbeddingsRequest,
-    EmbedRequest,
-    ErrorAnswer,
-    Token,
-    TokenizeRequest,
-)
+from e5_onnx.serve.wire import ErrorAnswer
+
+if TYPE_CHECKING:
+    from e5_onnx.serve.routes import Route
 
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _JSON: Final = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class _Route:
-    path: str
-    method: str
-    summary: str
-    answer: Any
-    body: Any = None
+def document(name: str, routes: Sequence[Route]) -> dict[str, Any]:
+    """The document of a server.
 
-
-_ROUTES: Final = (
-    _Route("/v1/embeddings", "post", "Embeds texts (OpenAI)", EmbeddingsAnswer, EmbeddingsRequest),
-    _Route("/v1/models", "get", "Names of the model (OpenAI)", dict[str, Any]),
-    _Route("/embed", "post", "Embeds texts (text-embeddings-inference)", list[list[float]], EmbedRequest),
-    _Route("/tokenize", "post", "Token ids of texts", list[list[Token]], TokenizeRequest),
-    _Route("/info", "get", "What is served", dict[str, Any]),
-    _Route("/health", "get", "Whether the process lives", dict[str, str]),
-    _Route("/ready", "get", "Whether work would be taken", dict[str, str]),
-)
-
-
-def document(name: str) -> dict[str, Any]:
-    """The document of a server whose model has this name."""
-    kinds = [kind for route in _ROUTES for kind in (route.answer, route.body) if kind is not None]
-    schemas, components = msgspec.json.schema_components([*kinds, ErrorAnswer], ref_template=_TEMPLATE)
-    found = dict(zip(map(repr, kinds), schemas, strict=False))
+    Args:
+        name: The model's name.
+        routes: Every route.
+    """
+    types = [kind for route in routes for kind in (route.answer, route.body) if _is_json(kind)]
+    schemas, components = msgspec.json.schema_components([*types, ErrorAnswer], ref_template=_TEMPLATE)
+    in_order = iter(schemas)
     paths: dict[str, Any] = {}
-    for route in _ROUTES:
-        operation: dict[str, Any] = {
-            "summary": route.summary,
-            "responses": _responses(found[repr(route.answer)]),
-        }
-        if route.body is not None:
-            schema = found[repr(route.body)]
-            operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
-        paths[route.path] = {route.method: operation}
+    for route in routes:
+        answer, body = (_content(kind, in_order) for kind in (route.answer, route.body))
+        for path in route.paths:
+            operation = {**_operation(route, answer), **_request(path, body)}
+            paths.setdefault(path, {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Embeddings of {name}", "version": __version__},
@@ -65,21 +42,46 @@ def document(name: str) -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
-        "security": [{"key": []}],
     }
 
 
-def _responses(answer: dict[str, Any]) -> dict[str, Any]:
+def _is_json(kind: object) -> bool:
+    """Whether it is a type whose JSON is meant, and not a media type."""
+    return kind is not None and not isinstance(kind, str)
+
+
+def _content(kind: object, schemas: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    if _is_json(kind):
+        return {_JSON: {"schema": next(schemas)}}
+    return {} if kind is None else {str(kind): {}}
+
+
+def _operation(route: Route, answer: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "summary": route.summary,
+        "responses": {"200": {"description": "done", "content": answer}, **_errors()},
+        "security": [{"key": []}] if route.access == "key" else [],
+    }
+
+
+def _request(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What a request of an operation has: a name in its path, a body."""
+    found: dict[str, Any] = {"requestBody": {"required": True, "content": body}} if body else {}
+    if "{model}" in path:
+        found["parameters"] = [
+            {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+        ]
+    return found
+
+
+def _errors() -> dict[str, Any]:
     error = {"schema": {"$ref": _TEMPLATE.format(name="ErrorAnswer")}}
     found = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    kinds = [kind for kind in found if issubclass(kind, errors.RequestError)]
     by_status: dict[int, list[str]] = {}
-    for kind in kinds:
-        by_status.setdefault(kind.status, []).append(kind.code)
+    for kind in found:
+        if issubclass(kind, errors.RequestError):
+            by_status.setdefault(kind.status, []).append(kind.code)
     return {
-        "200": {"description": "done", "content": {_JSON: {"schema": answer}}},
-        **{
-            str(status): {"description": ", ".join(sorted(codes)), "content": {_JSON: error}}
-            for status, codes in sorted(by_status.items())
-        },
+        str(status): {"description": ", ".join(sorted(codes)), "content": {_JSON: error}}
+        for status, codes in sorted(by_status.items())
     }

@@ -1,4 +1,4 @@
-"""The page at `/`: three files of this package, and no other."""
+"""The page at `/`: four files of this package, and no other."""
 
 from __future__ import annotations
 
@@ -14,23 +14,28 @@ from e5_onnx.serve.state import State
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class PageFile:
+    """A file of the page.
+
+    Attributes:
+        name: Its name in the package.
+        kind: Its media type.
+    """
+
     name: str
     kind: str
 
+    async def send(self, _request: Request, _state: State) -> Response:
+        """The file."""
+        return Response(_content(self.name), media_type=self.kind)
 
-FILES: Final[dict[str, _File]] = {
-    "/": _File("index.html", "text/html; charset=utf-8"),
-    "/playground.js": _File("playground.js", "text/javascript; charset=utf-8"),
-    "/playground.css": _File("playground.css", "text/css; charset=utf-8"),
-    "/icon.svg": _File("icon.svg", "image/svg+xml"),
+
+FILES: Final[dict[str, PageFile]] = {
+    "/": PageFile("index.html", "text/html; charset=utf-8"),
+    "/playground.js": PageFile("playground.js", "text/javascript; charset=utf-8"),
+    "/playground.css": PageFile("playground.css", "text/css; charset=utf-8"),
+    "/icon.svg": PageFile("icon.svg", "image/svg+xml"),
 }
-
-
-async def page(request: Request, _state: State) -> Response:
-    """One of the files."""
-    file = FILES[request.url.path]
-    return Response(_content(file.name), media_type=file.kind)
 
 
 @cache

@@ -87,7 +87,7 @@ async def serve(settings: Settings, sockets: Sockets) -> None:
     servers = [_Server(_config(make_app(state), settings))]
     bound = [sockets.api]
     if sockets.metrics is not None:
-        servers.append(_Server(_config(make_metrics_app(metrics), settings)))
+        servers.append(_Server(_config(make_metrics_app(settings, metrics), settings)))
         bound.append(sockets.metrics)
     _LOG.info("serving", extra={**_places(sockets), "models": settings.model_names})
     watching = asyncio.ensure_future(_stop_in_order(stopping, state, servers))

@@ -12,8 +12,6 @@ from e5_onnx.overflow import POLICIES
 from e5_onnx.recipes import ROLES, Role
 from e5_onnx.tokenization import OverflowPolicy
 
-LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -1,14 +1,13 @@
-"""`/health`, `/ready`, `/metrics` and `/openapi.json`."""
+"""`/health`, `/ready` and `/metrics`."""
 
 from __future__ import annotations
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from e5_onnx.serve.answers import answer
 from e5_onnx.serve.errors import NotOfferedError
-from e5_onnx.serve.http import answer
 from e5_onnx.serve.metrics import CONTENT_TYPE
-from e5_onnx.serve.openapi import document
 from e5_onnx.serve.state import State
 
 
@@ -28,8 +27,3 @@ async def metrics(_request: Request, state: State) -> Response:
     if not state.settings.keys:
         raise NotOfferedError("metrics are given with a key only: set one, or use --metrics-address")
     return Response(state.metrics.text(), media_type=CONTENT_TYPE)
-
-
-async def openapi(_request: Request, state: State) -> Response:
-    """This interface, as OpenAPI 3.1."""
-    return answer(document(state.settings.name))

@@ -8,39 +8,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from e5_onnx import __version__
-from e5_onnx.recipes import Role
+from e5_onnx.serve.answers import FINGERPRINT_HEADER, TRUNCATED_HEADER, answer
+from e5_onnx.serve.bodies import check_items
 from e5_onnx.serve.errors import BadInputError
-from e5_onnx.serve.http import answer, check_items, decode
 from e5_onnx.serve.model import Work
-from e5_onnx.serve.openai_api import check_dimensions
 from e5_onnx.serve.state import State
+from e5_onnx.serve.wanted import check_special_tokens, read_wanted
 from e5_onnx.serve.wire import EmbedRequest, Token, TokenizeRequest
-from e5_onnx.tokenization import OverflowPolicy
-
-TRUNCATED_HEADER = "X-E5-Truncated"
 
 
-async def embed(request: Request, state: State) -> Response:
+async def embed(request: Request, state: State, asked: EmbedRequest) -> Response:
     """Embeds texts; how many were cut stands in a header, for the answer is a bare list."""
-    limits = state.settings.limits
-    asked = await decode(request, EmbedRequest, limits)
-    if not asked.normalize:
-        raise BadInputError("vectors have length 1: leave normalize out", param="normalize")
-    check_dimensions(asked.dimensions, state)
-    texts = check_items(asked.inputs, limits)
+    chosen = state.roles.choose(asked, field="prompt_name")
+    wanted = read_wanted(asked, state.model.manifest, state.settings.overflow)
+    if wanted.encoding != "float":
+        raise BadInputError("/embed writes numbers: POST /v1/embeddings has base64", param="encoding_format")
+    texts = check_items(asked.inputs, state.settings.limits)
     if not texts:
         raise BadInputError("inputs is empty: send a text or a list of texts", param="inputs")
-    role = state.roles.or_default(asked.prompt_name, field="prompt_name")
-    done = await state.embed(request, Work(texts, role, None, _overflow(asked.truncate, state)))
-    return answer(done.vectors.tolist(), headers={TRUNCATED_HEADER: str(done.truncated)})
+    done = await state.embed(request, Work(texts, chosen.role, chosen.task, wanted.overflow))
+    headers = {TRUNCATED_HEADER: str(done.truncated), FINGERPRINT_HEADER: state.model.manifest.fingerprint}
+    return answer(done.vectors.tolist(), headers=headers)
 
 
-async def tokenize(request: Request, state: State) -> Response:
-    """Token ids as the model would see them, before any cutting."""
-    limits = state.settings.limits
-    asked = await decode(request, TokenizeRequest, limits)
-    role: Role = asked.prompt_name or state.settings.default_role or "raw"
-    ids = await state.model.tokenize(check_items(asked.inputs, limits), role)
+async def tokenize(_request: Request, state: State, asked: TokenizeRequest) -> Response:
+    """Token ids as the model would see them, before any cutting; of a text without a role, as it is."""
+    chosen = state.roles.choose(asked, field="prompt_name", otherwise="raw")
+    check_special_tokens(asked)
+    ids = await state.model.tokenize(check_items(asked.inputs, state.settings.limits), chosen)
     return answer([[Token(id=number) for number in row] for row in ids])
 
 
@@ -72,9 +67,3 @@ async def info(_request: Request, state: State) -> Response:
             "pid": os.getpid(),
         }
     )
-
-
-def _overflow(truncate: bool | None, state: State) -> OverflowPolicy:
-    if truncate is None:
-        return state.settings.overflow
-    return "truncate" if truncate else "error"

@@ -1,0 +1,62 @@
+"""Which Host headers are answered.
+
+A page in a browser that was led to this server's address by a name of its own (DNS rebinding) sends that
+name: nobody may come in by a name that is not ours. An address is no name, so it may always be used.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final
+
+from e5_onnx.errors import OptionError
+from e5_onnx.serve.settings import Settings
+
+ANY: Final = "*"
+_OWN: Final = ("localhost", "localhost.localdomain")
+
+
+def allowed_names(settings: Settings) -> frozenset[str]:
+    """Names by which clients may come; `*` for any, as wherever a key is wanted: a foreign page has none."""
+    if settings.keys:
+        return frozenset({ANY})
+    return frozenset(name.lower() for name in (*_OWN, settings.host, *settings.allowed_hosts))
+
+
+def is_allowed(header: str, names: frozenset[str]) -> bool:
+    """Whether a Host header is answered.
+
+    Args:
+        header: Its value, with or without a port; empty if there was none.
+        names: As `allowed_names` gives them.
+    """
+    name = _without_port(header).lower().removesuffix(".")
+    return ANY in names or name in names or _is_address(name)
+
+
+def check_name(name: str) -> str:
+    """Refuses what could never be a Host header's name.
+
+    Raises:
+        OptionError: If it has a scheme, a port, a path, or a `*` that is not alone.
+    """
+    if name != ANY and (not name or any(sign in name for sign in "*/ :")):
+        raise OptionError(
+            "--allow-host", name, "a name as clients write it, without scheme and port, or * for any"
+        )
+    return name
+
+
+def _without_port(header: str) -> str:
+    host = header.strip()
+    # A port, unless the colon is an IPv6 address's.
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdecimal() else host).strip("[]")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
