@@ -13,7 +13,6 @@ import pytest
 from e5_onnx import Embedder, TruncationWarning
 from e5_onnx.errors import (
     ClosedError,
-    FingerprintError,
     ForkedError,
     InferenceError,
     LoneSurrogateError,
@@ -292,15 +291,3 @@ class TestLife:
         assert repr(model) == f"Embedder({str(tiny_folder)!r}, precision='fp32', threads=1)"
         assert (model.max_tokens, model.threads, model.tokenizer) == (128, 1, "tokenizers")
         assert model.manifest.recipe.name == "e5-instruct"
-
-    def test_a_pinned_fingerprint(self, tiny_folder: Path, model: Embedder) -> None:
-        Embedder(tiny_folder, fingerprint=model.fingerprint).close()
-        with pytest.raises(FingerprintError, match=f"is {model.fingerprint}, but 0123 was asked for"):
-            Embedder(tiny_folder, fingerprint="0123")
-
-    def test_a_pin_hashes_everything(self, tiny_folder_copy: Path, model: Embedder) -> None:
-        data = bytearray((tiny_folder_copy / "model.onnx.data").read_bytes())
-        data[20_000] ^= 1
-        (tiny_folder_copy / "model.onnx.data").write_bytes(data)
-        with pytest.raises(ValueError, match="the sha256 is"):
-            Embedder(tiny_folder_copy, fingerprint=model.fingerprint)

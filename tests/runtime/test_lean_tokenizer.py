@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import unicodedata
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,39 +54,8 @@ TEMPLATES = (
 )
 # What hypothesis would seldom write by itself.
 ODDITIES = (
-    *(
-        "<s>",
-        "</s>",
-        "<pad>",
-        "<unk>",
-        "<mask>",
-        "▁",
-        " ",
-        "  ",
-        "\n",
-        "\r\n",
-        "\t",
-        "\u3000",
-        "\xa0",
-        "\u200b",
-    ),
-    *(
-        "\x01",
-        "\x1a",
-        "\x7f",
-        "\x9f",
-        "\x85",
-        "e\u0301",
-        "\u0301",
-        "ﬁ",
-        "㍿",
-        "Ａ",
-        "ｶﾞ",
-        "क्षि",
-        "👨‍👩‍👧",
-        "🇫🇷",
-        "the ",
-    ),
+    *("<s>", "</s>", "<pad>", "<unk>", "<mask>", "  ", "\r\n", "e\u0301", "ｶﾞ", "क्षि", "👨‍👩‍👧", "🇫🇷", "the "),
+    *"▁ \n\t\u3000\xa0\u200b\x01\x1a\x7f\x9f\x85\u0301ﬁ㍿Ａ",
 )
 TEXTS = st.lists(st.one_of(st.text(max_size=20), st.sampled_from(ODDITIES)), max_size=12).map("".join)
 
@@ -220,10 +190,7 @@ def test_texts_with_doubtful_characters_go_to_the_full_tokenizer(tiny: Path) -> 
         thread.join()
     first = lean._full
     assert isinstance(first, FullTokenizer)
-    assert (
-        lean.tokenize("plain", Template("\u0897 ")).ids.tolist()
-        == first.tokenize("plain", Template("\u0897 ")).ids.tolist()
-    )
+    lean.tokenize("\u0897", Template())
     assert lean._full is first
 
 
@@ -235,6 +202,32 @@ def test_a_bert_tokenizer_has_its_own_special_tokens(tmp_path: Path) -> None:
         assert parts(open_lean(tmp_path).tokenize(text, TEMPLATES[1])) == parts(
             full.tokenize(text, TEMPLATES[1])
         )
+
+
+@needs_tokie
+@pytest.mark.parametrize("template", [Template("find \u0897 "), Template("", " \U0001e6e3 end")])
+def test_doubtful_characters_of_a_template_go_there_too(tmp_path: Path, template: Template) -> None:
+    full = FullTokenizer(write_tiny_bert_tokenizer(tmp_path / TOKENIZER_NAME))
+    write_lean(tmp_path)
+    lean = open_lean(tmp_path)
+    assert parts(lean.tokenize("the river", template)) == parts(full.tokenize("the river", template))
+    # tokie knows the character, and this vocabulary's normaliser does not.
+    rendered = template.before + "the river" + template.after
+    assert lean._encode(rendered) != full.tokenize(rendered, Template()).body.tolist()
+
+
+@needs_tokie
+def test_controls_that_the_full_tokenizer_leaves_out_are_kept_from_tokie(tmp_path: Path) -> None:
+    full = FullTokenizer(write_tiny_bert_tokenizer(tmp_path / TOKENIZER_NAME))
+    write_lean(tmp_path)
+    lean = open_lean(tmp_path)
+    controls = [char for char in map(chr, range(1, 0x100)) if unicodedata.category(char) == "Cc"]
+    plain = parts(full.tokenize("ab", Template()))
+    dropped = [char for char in controls if parts(full.tokenize(f"a{char}b", Template())) == plain]
+    assert {"\x01", "\x7f", "\x80", "\x9f"} <= set(dropped)
+    dropped.remove("\x7f")  # tokie makes a token of it, for which the exporter's proof refuses such a folder
+    assert [char for char in controls if not lean._vanishing.sub("", char)] == dropped
+    assert all(parts(lean.tokenize(char, Template())) == ([2], [], [3]) for char in dropped)
 
 
 # Templates.

@@ -95,6 +95,15 @@ def test_recipes_without_instructions_take_no_task(recipe: Recipe, task: str) ->
         recipe.template("query", task)
 
 
+def test_a_task_may_stand_behind_the_text() -> None:
+    behind = Recipe("custom", "{text} ({task})", "{text}", "find it")
+    assert behind.takes_task
+    assert render(behind.template("query"), "tea?") == "tea? (find it)"
+    assert render(behind.template("query", "{text}"), "tea?") == "tea? ({text})"
+    both = Recipe("custom", "{task}: {text} [{task}]", "{text}")
+    assert render(both.template("query", "find"), "tea?") == "find: tea? [find]"
+
+
 def test_a_recipe_without_default_wants_a_task() -> None:
     with pytest.raises(TaskError, match="recipe 'custom' has no default task: pass `task`"):
         CUSTOM.template("query")
