@@ -18,7 +18,7 @@ from e5_onnx_export.checkpoint.bodies import body_of
 from e5_onnx_export.checkpoint.config import architecture_values
 from e5_onnx_export.checkpoint.encoder_weights import token_types
 from e5_onnx_export.checkpoint.files import read_json_object
-from e5_onnx_export.checkpoint.local import CONFIG_NAME
+from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.weights import SINGLE_NAME
 from e5_onnx_export.errors import CheckpointError
 from e5_onnx_export.special_tokens import special_tokens
@@ -119,9 +119,9 @@ def write_json(path: Path, values: object) -> None:
 
 
 def _own(checkpoint: Checkpoint, name: str) -> dict[str, Any]:
-    if checkpoint.folder is None or not (checkpoint.folder / name).exists():
+    if checkpoint.encoder_folder is None or not (checkpoint.encoder_folder / name).exists():
         return {}
-    values = read_json_object(checkpoint.folder / name)
+    values = read_json_object(checkpoint.encoder_folder / name)
     return {key: value for key, value in values.items() if key not in _DROPPED}
 
 

@@ -9,7 +9,7 @@ from e5_onnx.manifest import Pooling
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, Recipe
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.checkpoint.files import read_json_object
-from e5_onnx_export.checkpoint.local import CONFIG_NAME
+from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ def recognise(checkpoint: Checkpoint) -> Recognition | None:
     name = checkpoint.source.name
     if name in KNOWN_MODELS:
         return Recognition(name, KNOWN_MODELS[name])
-    if checkpoint.folder is None or checkpoint.source.revision is not None:
+    if checkpoint.encoder_folder is None or checkpoint.source.revision is not None:
         return None
     if name in _BY_FOLDER_NAME:
         known = _BY_FOLDER_NAME[name]
         return Recognition(known, KNOWN_MODELS[known], "the folder has its name")
-    made_from = read_json_object(checkpoint.folder / CONFIG_NAME).get("_name_or_path")
+    made_from = read_json_object(checkpoint.encoder_folder / CONFIG_NAME).get("_name_or_path")
     if isinstance(made_from, str) and made_from in KNOWN_MODELS:
         return Recognition(made_from, KNOWN_MODELS[made_from], f"{CONFIG_NAME} names it")
     return None

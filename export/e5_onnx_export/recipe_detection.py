@@ -9,9 +9,9 @@ from typing import Final, Literal, get_args
 from e5_onnx.manifest import Pooling
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, RECIPES, WEB_SEARCH_TASK, Recipe, RecipeName
 from e5_onnx_export.checkpoint.base import Checkpoint
+from e5_onnx_export.checkpoint.model_folder import MODULES_NAME
 from e5_onnx_export.checkpoint.sentence_files import (
     LENGTH_NAME,
-    MODULES_NAME,
     PROMPTS_NAME,
     Prompts,
     SentenceFiles,

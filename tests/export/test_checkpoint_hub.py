@@ -114,6 +114,30 @@ def test_a_model_is_downloaded_and_only_what_is_needed_of_it(repository, open_mo
     }
 
 
+def test_an_encoder_in_a_folder_of_its_own_is_downloaded(tmp_path, open_model):
+    repository = tmp_path / "repository"
+    write_folder(repository / "0_BERT", XLM_ROBERTA)
+    module = {"type": "sentence_transformers.models.Transformer", "path": "0_BERT"}
+    write_json(repository / "modules.json", [module])
+    with serve(MODEL, repository) as hub:
+        opened = open_model(hub.endpoint)
+    assert opened["rows"] == tiny_weights(XLM_ROBERTA).read_rows(WORDS, 290, 292).tolist()
+    assert opened["source"]["name"] == MODEL
+    assert hub.fetched() == {
+        "modules.json",
+        "0_BERT/config.json",
+        "0_BERT/tokenizer.json",
+        "0_BERT/model.safetensors",
+    }
+
+
+def test_an_adapter_on_the_hub_is_named_as_one(tmp_path, open_model):
+    write_json(tmp_path / "repository" / "adapter_config.json", {"base_model_name_or_path": "a/b"})
+    for settings in ({}, {"HF_HUB_OFFLINE": "1"}):
+        with serve(MODEL, tmp_path / "repository") as hub:
+            assert "is of a LoRA adapter of 'a/b'" in open_model(hub.endpoint, **settings)["message"]
+
+
 def test_shards_are_downloaded(repository, open_model):
     (repository / "model.safetensors").unlink()
     write_shards(repository, encoded(tiny_weights(XLM_ROBERTA)), 3)
@@ -269,4 +293,4 @@ def test_the_cache_can_be_read_through_its_links(repository, open_model, tmp_pat
     shutil.copytree(snapshot, copy, symlinks=False)
     local = open_model(hub.endpoint, model=str(snapshot))
     assert local["source"]["weights_sha256"] == online["source"]["weights_sha256"]
-    assert local["source"]["name"] == COMMIT
+    assert (local["source"]["name"], local["source"]["revision"]) == (MODEL, COMMIT)

@@ -84,23 +84,18 @@ def test_camembert_is_a_roberta(tmp_path):
     assert open_checkpoint(str(folder)).architecture == ROBERTA
 
 
-def test_a_link_to_a_folder_is_followed(folder, tmp_path):
-    link = tmp_path / "link"
-    link.symlink_to(folder, target_is_directory=True)
-    assert open_checkpoint(str(link)).architecture == XLM_ROBERTA
-
-
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
         ("config.json", "config.json: is missing from .*my-model: it is not a Hugging Face model folder"),
         (
             "tokenizer.json",
-            r"tokenizer.json: is missing .*save the fast tokenizer .*use_fast=True\).save_pretrained",
+            r"tokenizer.json: is missing .*save the fast tokenizer .*use_fast=True\).save_pretrained"
+            r".*Where that writes no tokenizer.json, .* cannot be exported",
         ),
         (
             "model.safetensors",
-            "model.safetensors: is missing .* and so are .*pytorch_model.bin: there are no weights",
+            "model.safetensors: is missing .* and so are .* and pytorch_model.bin: there are no weights",
         ),
     ],
 )

@@ -36,7 +36,7 @@ def token_ids(lengths=LENGTHS, *, vocabulary=BERT.vocabulary):
 
 def checkpoint(architecture, weights, folder=None):
     source = Source("tiny", None, None, "0" * 64)
-    return Checkpoint(source, architecture, weights, Path("tokenizer.json"), folder)
+    return Checkpoint(source, architecture, weights, Path("tokenizer.json"), folder, folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ class Checkpoint:
         architecture: The encoder's shape; every tensor of `weights` was compared with it.
         weights: The encoder's tensors, under the names they have in transformers' BertModel.
         tokenizer: Its tokenizer.json.
-        folder: Where its other files are, or None for the demonstration model.
+        folder: Where sentence-transformers' files are, or None for the demonstration model.
+        encoder_folder: Where config.json and the tokenizer's files are: `folder`, or a folder in it.
         stored: All tensors of its files, for the NumPy reference; None where they are in no such file.
         notes: Sentences for people on what was found and left out.
     """
@@ -72,5 +73,6 @@ class Checkpoint:
     weights: Weights
     tokenizer: Path
     folder: Path | None
+    encoder_folder: Path | None = None
     stored: StoredWeights | None = None
     notes: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
-"""pytorch_model.bin, a pickle: read by torch's weights-only loader or not at all."""
+"""pytorch_model.bin, a pickle, whole or in shards: read by torch's weights-only loader or not at all."""
 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -12,9 +13,11 @@ import numpy as np
 from e5_onnx.errors import MissingExtraError
 from e5_onnx_export.checkpoint.base import Floats
 from e5_onnx_export.checkpoint.files import check_plain_file
+from e5_onnx_export.checkpoint.shards import check_shard, read_index
 from e5_onnx_export.errors import CheckpointError
 
 BIN_NAME: Final = "pytorch_model.bin"
+BIN_INDEX_NAME: Final = "pytorch_model.bin.index.json"
 
 _FORMATS: Final = {
     "torch.float64": "F64",
@@ -25,22 +28,23 @@ _FORMATS: Final = {
 
 
 class TorchWeights:
-    """The tensors of a pytorch_model.bin, mapped from the file where its format allows that."""
+    """The tensors of one or several pickles, mapped from the files where their format allows that."""
 
-    def __init__(self, path: Path, tensors: dict[str, Any]) -> None:
+    def __init__(self, label: str, paths: Sequence[Path], tensors: Mapping[str, Any]) -> None:
         """Keeps torch's tensors, which are on the CPU."""
-        self._path = path
-        self._tensors = tensors
+        self._label = label
+        self._paths = tuple(paths)
+        self._tensors = dict(tensors)
 
     @property
     def label(self) -> str:
-        """The file's name."""
-        return self._path.name
+        """The file's name, or that of the index of its shards."""
+        return self._label
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The file."""
-        return (self._path,)
+        """The files, in the order of their names."""
+        return self._paths
 
     def names(self) -> tuple[str, ...]:
         """Returns the names as stored."""
@@ -68,14 +72,43 @@ def _to_numpy(tensor: Any) -> Floats:  # noqa: ANN401 - torch is not a dependenc
     return np.array(tensor.detach().float().numpy())
 
 
-def open_bin(path: Path) -> TorchWeights:
-    """Opens a pytorch_model.bin.
+def open_bin(folder: Path) -> TorchWeights | None:
+    """Opens pytorch_model.bin, or else the shards that pytorch_model.bin.index.json names.
 
     Args:
-        path: The file.
+        folder: A checkpoint.
 
     Returns:
-        Its tensors.
+        The tensors, or None if there is neither file.
+
+    Raises:
+        MissingExtraError: If torch is not installed.
+        CheckpointError: If torch finds anything in a file but tensors, or cannot read it, or a file is not
+            what the index says.
+    """
+    if (folder / BIN_NAME).exists():
+        path = folder / BIN_NAME
+        return TorchWeights(BIN_NAME, [path], load_tensors(path))
+    if not (folder / BIN_INDEX_NAME).exists():
+        return None
+    placed = read_index(folder / BIN_INDEX_NAME, ".bin")
+    paths = [folder / shard for shard in sorted(set(placed.values()))]
+    tensors: dict[str, Any] = {}
+    for path in paths:
+        shard = load_tensors(path)
+        check_shard(path.name, shard, placed, index=BIN_INDEX_NAME)
+        tensors |= shard
+    return TorchWeights(BIN_INDEX_NAME, paths, tensors)
+
+
+def load_tensors(path: Path) -> dict[str, Any]:
+    """Reads one pickle.
+
+    Args:
+        path: A file that torch saved.
+
+    Returns:
+        Its tensors by name.
 
     Raises:
         MissingExtraError: If torch is not installed.
@@ -96,7 +129,7 @@ def open_bin(path: Path) -> TorchWeights:
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
     ):
         raise CheckpointError(path.name, "is not a table of tensors")
-    return TorchWeights(path, state)
+    return state
 
 
 def _import_torch() -> ModuleType:

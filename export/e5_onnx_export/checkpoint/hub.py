@@ -18,27 +18,30 @@ from huggingface_hub.errors import (
 
 from e5_onnx.manifest import TOKENIZER_NAME
 from e5_onnx_export.checkpoint.base import Checkpoint
-from e5_onnx_export.checkpoint.bin import BIN_NAME
-from e5_onnx_export.checkpoint.local import CONFIG_NAME, open_folder
+from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME
+from e5_onnx_export.checkpoint.local import open_folder
+from e5_onnx_export.checkpoint.missing_files import ADAPTER_CONFIG_NAME
+from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME, encoder_folder
 from e5_onnx_export.checkpoint.weights import INDEX_NAME, SINGLE_NAME
 from e5_onnx_export.errors import HubError, SourceError, SourceNotFoundError
 
 # Downloads by the Xet protocol begin a file again after an interruption (xet-core#358); plain HTTP goes on.
 constants.HF_HUB_DISABLE_XET = True
 
-# No code, no other framework's weights, no ONNX files.
-_FILES: Final = (
+# Of the encoder, which may be in a folder of its own. No code, no other framework's weights, no ONNX files.
+_ENCODER_FILES: Final = (
     CONFIG_NAME,
     TOKENIZER_NAME,
     SINGLE_NAME,
     INDEX_NAME,
     "model-?????-of-?????.safetensors",
-    "modules.json",
-    "1_Pooling/config.json",
+    ADAPTER_CONFIG_NAME,
     "sentence_bert_config.json",
-    "config_sentence_transformers.json",
-    "README.md",
 )
+_FILES: Final = (MODULES_NAME, "1_Pooling/config.json", "config_sentence_transformers.json", "README.md")
+_PICKLES: Final = (BIN_NAME, BIN_INDEX_NAME, "pytorch_model-?????-of-?????.bin")
+# Whatever old versions of sentence-transformers called it: 0_Transformer, 0_BERT, ...
+_ENCODER_FOLDER: Final = "0_*/"
 _LOG_IN: Final = "log in with `hf auth login` or set HF_TOKEN"
 
 
@@ -59,12 +62,16 @@ def open_hub_model(model: str, *, revision: str | None = None) -> Checkpoint:
         HubError: If it cannot be downloaded and is not in the cache.
         SourceError: Whatever `open_folder` raises.
     """
-    folder = _download(model, revision, _FILES)
-    if not (folder / SINGLE_NAME).exists() and not (folder / INDEX_NAME).exists():
+    folder = _download(model, revision, (*_FILES, *_anywhere(_ENCODER_FILES)))
+    if not any((encoder_folder(folder) / name).exists() for name in (SINGLE_NAME, INDEX_NAME)):
         # By commit: the branch may have moved on since.
-        folder = _download(model, folder.name, (BIN_NAME,))
+        folder = _download(model, folder.name, _anywhere(_PICKLES))
     _refuse_incomplete_cache(model, folder)
     return open_folder(folder, name=model, revision=folder.name)
+
+
+def _anywhere(files: tuple[str, ...]) -> tuple[str, ...]:
+    return (*files, *(_ENCODER_FOLDER + file for file in files))
 
 
 def _download(model: str, revision: str | None, files: tuple[str, ...]) -> Path:
@@ -79,9 +86,12 @@ def _download(model: str, revision: str | None, files: tuple[str, ...]) -> Path:
 
 def _refuse_incomplete_cache(model: str, folder: Path) -> None:
     # Offline, the hub's library returns whatever part of the model it has.
-    weights = (SINGLE_NAME, INDEX_NAME, BIN_NAME)
-    missing = [name for name in (CONFIG_NAME, TOKENIZER_NAME) if not (folder / name).exists()]
-    if not any((folder / name).exists() for name in weights):
+    encoder = encoder_folder(folder)
+    if (encoder / ADAPTER_CONFIG_NAME).exists():
+        return
+    weights = (SINGLE_NAME, INDEX_NAME, BIN_NAME, BIN_INDEX_NAME)
+    missing = [name for name in (CONFIG_NAME, TOKENIZER_NAME) if not (encoder / name).exists()]
+    if not any((encoder / name).exists() for name in weights):
         missing.append(SINGLE_NAME)
     if missing and constants.HF_HUB_OFFLINE:
         raise HubError(

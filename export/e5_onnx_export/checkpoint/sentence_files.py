@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 from e5_onnx.manifest import TOKENIZER_NAME, Pooling
 from e5_onnx_export.checkpoint.files import read_json, read_json_object
+from e5_onnx_export.checkpoint.model_folder import MODULES_NAME, beside, encoder_folder
 from e5_onnx_export.checkpoint.tokenizer_file import read_tokenizer_facts
 from e5_onnx_export.errors import CheckpointError, RecipeError, UnsupportedModelError
 
-MODULES_NAME: Final = "modules.json"
 LENGTH_NAME: Final = "sentence_bert_config.json"
 PROMPTS_NAME: Final = "config_sentence_transformers.json"
 
@@ -74,7 +74,7 @@ def read_sentence_files(folder: Path, source: str) -> SentenceFiles:
     return SentenceFiles(
         pooling=pooling,
         normalizes="Normalize" in kinds if kinds else None,
-        max_tokens=_read_length(folder, source),
+        max_tokens=_read_length(encoder_folder(folder), source),
         prompts=_read_prompts(folder),
     )
 
@@ -90,11 +90,6 @@ def _read_modules(folder: Path, source: str) -> tuple[list[str], Pooling | None]
     for module in modules:
         kind = _kind(module["type"], source)
         kinds.append(kind)
-        if kind == "Transformer" and module["path"]:
-            raise UnsupportedModelError(
-                source,
-                f"its encoder is in the folder {module['path']!r:.80}: give that folder, not the one above",
-            )
         if kind == "Pooling":
             pooling = _read_pooling(folder, module["path"], source)
     return kinds, pooling
@@ -116,15 +111,13 @@ def _kind(module_type: str, source: str) -> str:
         )
     if kind not in _MODULES:
         raise UnsupportedModelError(
-            source, f"{MODULES_NAME} has a {kind} module, of which the graph has none"
+            source, f"{MODULES_NAME} has a module of kind {kind}, and the graph has no such part"
         )
     return kind
 
 
 def _read_pooling(folder: Path, path: str, source: str) -> Pooling:
-    if not path or PurePosixPath(path).name != path or Path(path).name != path or path == "..":
-        raise CheckpointError(MODULES_NAME, f"names the folder {path!r:.80}, which is not one beside it")
-    config = read_json_object(folder / path / "config.json")
+    config = read_json_object(beside(folder, path) / "config.json")
     modes = {key for key, value in config.items() if key.startswith("pooling_mode_") and value is True}
     named = config.get("pooling_mode")
     if named is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from e5_onnx_export.checkpoint.base import Floats
-from e5_onnx_export.checkpoint.files import check_plain_file, read_json_object
+from e5_onnx_export.checkpoint.files import check_plain_file
+from e5_onnx_export.checkpoint.shards import check_shard, read_index
 from e5_onnx_export.errors import CheckpointError
 
 SINGLE_NAME: Final = "model.safetensors"
@@ -116,12 +117,12 @@ def open_safetensors(folder: Path) -> SafetensorsWeights | None:
         return SafetensorsWeights(SINGLE_NAME, [path], _read_header(path))
     if not (folder / INDEX_NAME).exists():
         return None
-    placed = _read_index(folder)
+    placed = read_index(folder / INDEX_NAME, ".safetensors")
     paths = [folder / shard for shard in sorted(set(placed.values()))]
     tensors: dict[str, _Tensor] = {}
     for path in paths:
         shard = _read_header(check_plain_file(path))
-        _check_against_index(path.name, shard, placed)
+        check_shard(path.name, shard, placed, index=INDEX_NAME)
         tensors |= shard
     return SafetensorsWeights(INDEX_NAME, paths, tensors)
 
@@ -153,22 +154,3 @@ def _read_header(path: Path) -> dict[str, _Tensor]:
         name: _Tensor(path, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
         for name, entry in header.items()
     }
-
-
-def _read_index(folder: Path) -> dict[str, str]:
-    placed = read_json_object(folder / INDEX_NAME).get("weight_map")
-    if not isinstance(placed, dict) or not placed:
-        raise CheckpointError(INDEX_NAME, "has no `weight_map`")
-    for shard in placed.values():
-        if not isinstance(shard, str) or not shard.endswith(".safetensors") or Path(shard).name != shard:
-            raise CheckpointError(INDEX_NAME, f"names {shard!r:.80}, which is not a file beside it")
-        if not (folder / shard).exists():
-            raise CheckpointError(INDEX_NAME, f"names {shard}, which is missing: copy or download it again")
-    return placed
-
-
-def _check_against_index(file: str, shard: Iterable[str], placed: Mapping[str, str]) -> None:
-    here = {name for name, where in placed.items() if where == file}
-    differing = sorted(here.symmetric_difference(shard))
-    if differing:
-        raise CheckpointError(file, f"and {INDEX_NAME} do not agree on where tensor {differing[0]!r} is")

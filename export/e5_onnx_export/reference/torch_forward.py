@@ -43,10 +43,10 @@ class TorchReference:
 
     def __init__(self, checkpoint: Checkpoint, pooling: Pooling) -> None:
         self._pooling = pooling
-        if checkpoint.folder is None:
+        if checkpoint.encoder_folder is None:
             self._model = _build(checkpoint.source.name, checkpoint.architecture, checkpoint.weights)
         else:
-            self._model = _load(str(checkpoint.folder))
+            self._model = _load(str(checkpoint.encoder_folder))
 
     def embed(self, token_ids: Sequence[Ids]) -> Floats:
         """Embeds texts in batches of one length.
