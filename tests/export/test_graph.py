@@ -7,20 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from tiny_models import BERT, ROBERTA, XLM_ROBERTA, tiny_weights
 
 from e5_onnx.batching import pad
 from e5_onnx.manifest import Architecture
 from e5_onnx.silent import onnxruntime
+from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, Activations, StaticScale
+from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.encoder import Encoder, Formats, float_formats
-from e5_onnx_export.graph.int8 import GELU_RANGES, SYMMETRIC, Int8Linear, Int8Table
+from e5_onnx_export.graph.int8 import Int8Linear, Int8Table
 from e5_onnx_export.graph.linear_id import LinearId, input_width, linear_ids
 from e5_onnx_export.graph.smoothing import Smoothing
-from e5_onnx_export.graph.tensors import EncoderTensors
+from e5_onnx_export.graph.tensors import Affine, EncoderTensors
 from e5_onnx_export.progress import QuietProgress
+from e5_onnx_export.quantize.capture import InputSample, capture_inputs
 from e5_onnx_export.quantize.rounding import round_columns
 from e5_onnx_export.reference.numpy_forward import NumpyReference
+from e5_onnx_export.weight_file import WeightFile
 
 Ids = Sequence[np.ndarray]
 
@@ -127,21 +132,33 @@ def test_smoothing_changes_nothing_but_the_rounding(body: str, tmp_path: Path) -
     assert difference(embed(session, ids), truth(shape, ids)) <= TOLERANCE["smoothed and not"]
 
 
-def int8_formats(shape: Architecture, smoothings: dict[LinearId, Smoothing]) -> Formats:
+TOKEN: dict[str, Activations] = {
+    "qkv": SYMMETRIC,
+    "attention_out": SYMMETRIC,
+    "ffn_in": SYMMETRIC,
+    "ffn_out": GELU_SCALES[1],
+}
+
+
+def static_scale(seen: InputSample, kind: str) -> StaticScale:
+    largest = float(max(seen.highest.max(), -seen.lowest.min()))
+    return StaticScale(largest / 231, 24) if kind == "ffn_out" else StaticScale(largest / 127, 128)
+
+
+@pytest.fixture(scope="module", params=["token", "static", "mixed"])
+def int8_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shape, folder = SHAPES["xlm-roberta"], tmp_path_factory.mktemp("int8")
+    smoothings, linears = random_smoothings(shape), linear_ids(shape)
+    full = author(folder / "full", shape, smoothings=smoothings)
+    seen = capture_inputs(full, texts(9), linears)
     tensors = EncoderTensors(tiny_weights(shape), smoothings)
-    linears = {}
-    for linear in linear_ids(shape):
-        activations = GELU_RANGES[1] if linear.kind == "ffn_out" else SYMMETRIC
-        linears[linear] = Int8Linear(activations, round_columns(tensors.linear(linear).weight, 8))
-    return Formats(Int8Table(), linears)
-
-
-@pytest.fixture(scope="module")
-def int8_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shape = SHAPES["xlm-roberta"]
-    smoothings = random_smoothings(shape)
-    formats = int8_formats(shape, smoothings)
-    return author(tmp_path_factory.mktemp("int8"), shape, smoothings=smoothings, formats=formats)
+    static_kinds = {"token": (), "static": TOKEN, "mixed": ("qkv", "ffn_in")}[request.param]
+    formats = {}
+    for linear in linears:
+        kind = linear.kind
+        activations = static_scale(seen[linear], kind) if kind in static_kinds else TOKEN[kind]
+        formats[linear] = Int8Linear(activations, round_columns(tensors.linear(linear).weight, 8))
+    return author(folder, shape, smoothings=smoothings, formats=Formats(Int8Table(), formats))
 
 
 SETTINGS = [
@@ -180,35 +197,61 @@ def test_what_onnxruntime_makes_of_the_int8_graph(int8_folder: Path, tmp_path: P
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
     options.log_severity_level = 3
     onnxruntime.InferenceSession(str(int8_folder / "model.onnx"), options)
-    nodes = onnx.load(tmp_path / "optimised.onnx", load_external_data=False).graph.node
-    kinds = {node.op_type for node in nodes}
-    assert kinds.isdisjoint({"SkipLayerNormalization", "DynamicQuantizeLinear", "DynamicQuantizeMatMul"})
-    products = [node for node in nodes if node.op_type == "MatMulIntegerToFloat"]
+    graph = onnx.load(tmp_path / "optimised.onnx", load_external_data=False).graph
+    kinds = {node.op_type for node in graph.node}
+    slow = {"SkipLayerNormalization", "BiasGelu", "DynamicQuantizeLinear", "DynamicQuantizeMatMul"}
+    assert kinds.isdisjoint(slow)
+    products = [node for node in graph.node if node.op_type == "MatMulIntegerToFloat"]
     assert len(products) == 4 * SHAPES["xlm-roberta"].layers
-    assert all(len(node.input) < 7 or node.input[6] == "" for node in products)
+    # One scale, known before: with a scale a row the operator is slow, and wrong where it has a bias too.
+    scalars = {tensor.name for tensor in graph.initializer if not tensor.dims}
+    assert all(node.input[2] in scalars for node in products)
+
+
+def one_linear(folder: Path, activations: Activations, weight: np.ndarray, bias: np.ndarray, bits: int = 8):
+    """A session of one int8 linear, and what its rounded weight stands for."""
+    rounded = round_columns(weight, bits)  # type: ignore[arg-type]
+    channels, columns = weight.shape
+    with WeightFile(folder / "model.onnx.data") as weights:
+        graph = GraphBuilder(weights)
+        given = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([None, channels]))
+        product = Int8Linear(activations, rounded).author(graph, given, Affine(weight, bias), name="w")
+        product.type, product.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([None, columns])
+        graph.save(folder / "model.onnx", [given], [product])
+    return open_session(folder), rounded.values * rounded.scales
 
 
 @pytest.mark.parametrize("bits", [7, 8])
 @pytest.mark.parametrize("row", ["zeros", "huge", "denormal", "ordinary"])
 def test_a_row_by_itself(row: str, bits: int, tmp_path: Path) -> None:
     """One int8 linear on rows of every size: finite, and as near as its rounding allows."""
-    import onnx_ir as ir
-
-    from e5_onnx_export.graph.builder import GraphBuilder
-    from e5_onnx_export.weight_file import WeightFile
-
     generator = np.random.default_rng(0)
     weight = generator.normal(0, 1, (32, 16)).astype(np.float32)
     values = {"zeros": 0.0, "huge": 1e4, "denormal": 1e-40, "ordinary": 1.0}[row]
     x = (generator.normal(0, 1, (5, 32)) * values).astype(np.float32)
-    with WeightFile(tmp_path / "model.onnx.data") as weights:
-        graph = GraphBuilder(weights)
-        given = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([None, 32]))
-        rounded = round_columns(weight, bits)  # type: ignore[arg-type]
-        product = Int8Linear(SYMMETRIC, rounded).author(graph, given, weight, name="w")
-        product.type, product.shape = ir.TensorType(ir.DataType.FLOAT), ir.Shape([None, 16])
-        graph.save(tmp_path / "model.onnx", [given], [product])
-    found = open_session(tmp_path).run(None, {"x": x})[0]
+    session, _ = one_linear(tmp_path, SYMMETRIC, weight, np.zeros(16, np.float32), bits)
+    found = session.run(None, {"x": x})[0]
     assert np.isfinite(found).all()
     expected = x.astype(np.float64) @ weight
     assert np.abs(found - expected).max() <= 0.2 * (np.abs(x).max() if values > 1e-30 else 1e-30)
+
+
+LINEARS = {"token": SYMMETRIC, "token of GELU": GELU_SCALES[2], "static": StaticScale(0.02, 128)}
+LINEARS["static of GELU"] = StaticScale(0.01, 24)
+
+
+@pytest.mark.parametrize("activations", LINEARS.values(), ids=LINEARS)
+def test_a_linear_is_the_product_of_what_was_rounded(activations: Activations, tmp_path: Path) -> None:
+    """With its bias, and with static scales also where inputs leave the range."""
+    generator = np.random.default_rng(1)
+    weight, bias = generator.normal(0, 1, (32, 16)), generator.normal(0, 5, 16)
+    x = generator.normal(0, 1, (40, 32)) * np.exp(generator.normal(0, 1, (40, 1)))
+    x = np.maximum(x, -0.17 if "GELU" in str(activations) else -np.inf).astype(np.float32)
+    session, left = one_linear(tmp_path, activations, weight.astype(np.float32), bias.astype(np.float32))
+    expected = activations.round_trip(x).astype(np.float64) @ left + bias
+    assert session.run(None, {"x": x})[0] == pytest.approx(expected, abs=1e-5 * np.abs(expected).max())
+
+
+def test_static_scales_have_one_step_for_every_row() -> None:
+    found = StaticScale(0.5, 16).round_trip(np.array([[0.3, 0.7, -0.2], [-9, 200, 1e9]], np.float32))
+    assert found.tolist() == [[0.5, 0.5, 0.0], [-8.0, 119.5, 119.5]]

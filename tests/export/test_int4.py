@@ -14,6 +14,7 @@ from e5_onnx.silent import onnxruntime
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.int4 import LINEAR_BLOCK, Int4Linear, Int4Table, table_block
 from e5_onnx_export.graph.tables import WORD_TABLE
+from e5_onnx_export.graph.tensors import Affine
 from e5_onnx_export.quantize.four_bit import FourBit, round_linear, round_to_nearest, unpack
 from e5_onnx_export.quantize.product_error import relative_error
 from e5_onnx_export.weight_file import WeightFile
@@ -96,10 +97,11 @@ def session(folder: Path, given: ir.Value, author: Author) -> onnxruntime.Infere
 def test_the_kernel_multiplies_what_was_rounded_row_by_row(size: float, tmp_path: Path) -> None:
     packed = nearest(WEIGHT)
     given = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([None, 96]))
-    run = session(tmp_path, given, lambda graph, x: Int4Linear(packed).author(graph, x, WEIGHT, name="w"))
+    affine = Affine(WEIGHT, np.random.default_rng(3).normal(0, size, 40).astype(np.float32))
+    run = session(tmp_path, given, lambda graph, x: Int4Linear(packed).author(graph, x, affine, name="w"))
     x = (np.random.default_rng(2).normal(0, 1, (67, 96)) * size).astype(np.float32)
     found = run.run(None, {"x": x})[0]
-    expected = x.astype(np.float64) @ unpack(packed).T
+    expected = x.astype(np.float64) @ unpack(packed).T + affine.bias
     # Activations are rounded to int8 in blocks of 32.
     assert np.abs(found - expected).max() <= 0.02 * max(np.abs(expected).max(), 1e-30)
     alone = np.concatenate([run.run(None, {"x": row[None]})[0] for row in x])

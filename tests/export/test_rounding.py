@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 import e5_onnx
-from e5_onnx_export.graph.int8 import GELU_RANGES, SYMMETRIC
+from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.probe import build_probe
 from e5_onnx_export.graph.smoothing import Smoothing
@@ -120,7 +120,7 @@ def test_moments_are_those_of_the_smoothed_inputs(batches: int) -> None:
     assert collector.moments().smoothed(None) == pytest.approx(plain, rel=1e-4)
 
 
-@pytest.mark.parametrize("activations", [SYMMETRIC, *GELU_RANGES], ids=lambda a: a.zero_point)
+@pytest.mark.parametrize("activations", [SYMMETRIC, *GELU_SCALES], ids=lambda a: a.zero_point)
 def test_activations_survive_the_round_trip(activations) -> None:
     x = np.random.default_rng(1).normal(0, 1, (6, 50)).astype(np.float32)
     if activations.lowest is not None:
@@ -162,7 +162,7 @@ def test_ffn_out_chooses_among_zero_points() -> None:
     rows = np.maximum(outliers(), -0.17)
     choice = Trial(LinearId(1, "ffn_out"), sample(rows), WEIGHT, 8).choose()
     assert choice.treatment.smoothing is None
-    assert choice.treatment.activations in GELU_RANGES
+    assert choice.treatment.activations in GELU_SCALES
 
 
 def test_the_shipped_probe_is_what_the_program_makes(tmp_path: Path) -> None:

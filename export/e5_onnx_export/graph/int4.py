@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.tables import WORD_TABLE, row_chunks
+from e5_onnx_export.graph.tensors import Affine
 from e5_onnx_export.quantize.four_bit import FourBit, round_to_nearest
 
 # Input channels of a linear that share a scale; narrower is nearer, and more scales.
@@ -33,14 +34,16 @@ class Int4Linear:
 
     weight: FourBit
 
-    def author(self, graph: GraphBuilder, x: ir.Value, weight: NDArray[np.float32], *, name: str) -> ir.Value:
-        """Multiplies float32 [T, K] by the rounded weight, made from `weight` [K, N]: float32 [T, N]."""
-        channels, columns = weight.shape
+    def author(self, graph: GraphBuilder, x: ir.Value, affine: Affine, *, name: str) -> ir.Value:
+        """Multiplies float32 [T, K] by the rounded weight and adds the bias: float32 [T, N]."""
+        channels, columns = affine.weight.shape
         integers, scales = self.weight.integers, self.weight.scales
         parts = [
             graph.weight(name, [integers], shape=integers.shape, dtype=integers.dtype),
             graph.constant(f"{name}.scales", scales),
             graph.constant(f"{name}.zero_points", self.weight.zero_points),
+            None,
+            graph.constant(f"{name}.bias", affine.bias),
         ]
         shape = {"K": channels, "N": columns, "bits": 4, "block_size": LINEAR_BLOCK}
         return graph.contrib("MatMulNBits", [x, *parts], {**shape, "accuracy_level": _INT8_ACTIVATIONS})

@@ -5,24 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from e5_onnx_export.graph.builder import GraphBuilder
+from e5_onnx_export.graph.tensors import Affine
 
 
 class LinearFormat(Protocol):
-    """A way to store and multiply a weight matrix. The bias is the consumer's business."""
+    """A way to store and multiply a weight matrix."""
 
-    def author(self, graph: GraphBuilder, x: ir.Value, weight: NDArray[np.float32], *, name: str) -> ir.Value:
-        """Multiplies float32 [T, K] by `weight` [K, N] and returns float32 [T, N]."""
+    def author(self, graph: GraphBuilder, x: ir.Value, affine: Affine, *, name: str) -> ir.Value:
+        """Multiplies float32 [T, K] by a weight [K, N] and adds a bias [N]: float32 [T, N]."""
 
 
 @dataclass(frozen=True, slots=True)
 class FloatLinear:
     """float32 weights, float32 product."""
 
-    def author(self, graph: GraphBuilder, x: ir.Value, weight: NDArray[np.float32], *, name: str) -> ir.Value:
-        """Multiplies float32 [T, K] by `weight` [K, N] and returns float32 [T, N]."""
-        return graph.op("MatMul", [x, graph.weight(name, [weight], shape=weight.shape, dtype=weight.dtype)])
+    def author(self, graph: GraphBuilder, x: ir.Value, affine: Affine, *, name: str) -> ir.Value:
+        """Multiplies float32 [T, K] by a weight [K, N] and adds a bias [N]: float32 [T, N]."""
+        weight = graph.weight(name, [affine.weight], shape=affine.weight.shape, dtype=affine.weight.dtype)
+        product = graph.op("MatMul", [x, weight])
+        return graph.op("Add", [product, graph.constant(f"{name}.bias", affine.bias)])

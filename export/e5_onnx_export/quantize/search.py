@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx_export.graph.int8 import GELU_RANGES, SYMMETRIC, ActivationRange
+from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, Activations
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
@@ -37,7 +37,7 @@ class Treatment:
         smoothing: The channels' scale and shift, or None.
     """
 
-    activations: ActivationRange
+    activations: Activations
     exponent: float | None = None
     smoothing: Smoothing | None = None
 
@@ -89,7 +89,7 @@ class Trial:
         if self.linear.kind == "ffn_out":
             # GELU's output cannot be smoothed for nothing: no linear step before it could take the scale. As
             # an extra multiplication it paid in two layers of twelve (docs/int8.md).
-            yield from map(Treatment, GELU_RANGES)
+            yield from map(Treatment, GELU_SCALES)
             return
         yield Treatment(SYMMETRIC)
         for exponent in EXPONENTS:

@@ -23,7 +23,7 @@ from e5_onnx_export.graph.encoder import Encoder, Formats
 from e5_onnx_export.graph.linear import FloatLinear, LinearFormat
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.tables import FloatTable
-from e5_onnx_export.graph.tensors import EncoderTensors
+from e5_onnx_export.graph.tensors import Affine, EncoderTensors
 from e5_onnx_export.job import Job
 from e5_onnx_export.parity import measure
 from e5_onnx_export.quantize.plan import Plan
@@ -83,10 +83,10 @@ class _SwitchedLinear:
     index: int
     quantised: LinearFormat
 
-    def author(self, graph: GraphBuilder, x: ir.Value, weight: Floats, *, name: str) -> ir.Value:
+    def author(self, graph: GraphBuilder, x: ir.Value, affine: Affine, *, name: str) -> ir.Value:
         switch = graph.op("Gather", [self.switches, graph.scalar(self.index, np.int64)])
-        rounded = self.quantised.author(graph, x, weight, name=f"{name}.quantised")
-        return graph.op("Where", [switch, rounded, FloatLinear().author(graph, x, weight, name=name)])
+        rounded = self.quantised.author(graph, x, affine, name=f"{name}.quantised")
+        return graph.op("Where", [switch, rounded, FloatLinear().author(graph, x, affine, name=name)])
 
 
 def _switched_graph(
