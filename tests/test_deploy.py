@@ -45,7 +45,7 @@ def test_the_unit_starts_a_real_command() -> None:
     parsed = _parser().parse_args(words)
     assert Path(path).name == "e5"
     assert parsed.key_file is not None
-    assert parsed.max_memory < 2000
+    assert parsed.max_memory_mb < 2000
 
 
 @pytest.mark.parametrize("text", [DOCKERFILE, UNIT], ids=["image", "unit"])

@@ -181,7 +181,7 @@ WRONG: dict[str, tuple[str, object, int, str, str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_requests(case: str, serve_app: Callable[..., Served]) -> None:
     path, body, status, code, message = WRONG[case]
-    served = serve_app(limits=Limits(body_bytes=20_000, items=8, tokens=1000))
+    served = serve_app(limits=Limits(max_body_mb=0.02, max_items=8, max_tokens=1000))
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = served.send("POST", path, content=content)
     error = answer.json()["error"]

@@ -74,6 +74,33 @@ def test_a_full_queue_refuses() -> None:
     made.close()
 
 
+def test_the_queue_may_be_full_to_the_last_token() -> None:
+    running, release = threading.Event(), threading.Event()
+
+    def slow(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        running.set()
+        release.wait(PATIENCE_S)
+        return first_ids(ids, mask)
+
+    made = dispatcher(slow, callers=1, queue_tokens=100)
+
+    async def run() -> None:
+        def ask(tokens: int) -> asyncio.Task[None]:
+            return asyncio.create_task(made.embed(ticket(tokens), deadline_s=PATIENCE_S))
+
+        asked = [ask(5)]  # it runs, so that nothing waits
+        await until_async(running.is_set)
+        asked += [ask(60), ask(40)]
+        await until_async(lambda: made.waiting_tokens == 100)
+        with pytest.raises(OverloadError, match="100 tokens are waiting and 100 may"):
+            await made.embed(ticket(1), deadline_s=PATIENCE_S)
+        release.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(run())
+    made.close()
+
+
 def test_a_deadline_takes_what_waits_out_of_the_queue() -> None:
     release = threading.Event()
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e5_onnx.serve.queue import FairQueue, Ticket
+from e5_onnx.serve.queue import FairQueue, Ticket, TwoLines
 
 BUDGET = 64
 
@@ -121,3 +121,53 @@ def test_what_is_removed_does_not_run() -> None:
     queue.remove(gone)
     assert queue.tokens == 8
     assert [[one is stays for one, _ in batch] for batch in drain(queue)] == [[True]]
+
+
+def lengths(queue: FairQueue) -> list[tuple[Ticket, int]]:
+    """Of the next batch: each row's owner and length."""
+    batch = queue.next_batch()
+    assert batch is not None
+    return [(one, len(one.rows[index])) for one, index in batch.parts]
+
+
+def test_the_first_turn_is_of_256_cells_and_the_next_of_a_whole_batch() -> None:
+    queue = FairQueue(1024)
+    tickets = [ticket(*[16] * 100) for _ in range(5)]
+    for one in tickets:
+        queue.add(one)
+    # Four fresh requests fill a batch, each with 16 rows of 16; the fifth is fresh still.
+    assert [one for one, _ in lengths(queue)] == [one for one in tickets[:4] for _ in range(16)]
+    assert [one for one, _ in lengths(queue)] == tickets[4:] * 16
+    assert [one for one, _ in lengths(queue)] == tickets[:1] * 64
+    assert [one for one, _ in lengths(queue)] == tickets[1:2] * 64
+
+
+def test_a_first_row_that_is_larger_than_a_turn_still_runs() -> None:
+    queue = FairQueue(1024)
+    one = ticket(300, 300)
+    queue.add(one)
+    assert lengths(queue) == [(one, 300)]
+    assert lengths(queue) == [(one, 300)]
+
+
+def test_rows_run_longest_first_beside_others_of_their_length() -> None:
+    queue = FairQueue(64)
+    one = ticket(1, 20, 3, 30, 2, 16, 8, 16, 40)
+    queue.add(one)
+    batches = [[length for _, length in lengths(queue)] for _ in range(4)]
+    assert batches == [[40], [30, 20], [16, 16, 8, 3], [2, 1]]
+    assert queue.next_batch() is None
+
+
+def test_the_two_lines_go_in_turns() -> None:
+    lines: TwoLines[str] = TwoLines()
+    assert not lines.next_line()
+    lines.served += "ab"
+    assert lines.next_line() is lines.served
+    lines.fresh += "xy"
+    found = [lines.next_line() is lines.fresh for _ in range(4)]
+    assert found == [True, False, True, False]
+    assert (lines.leave("a"), lines.leave("x"), lines.leave("x")) == (True, True, False)
+    assert (list(lines.served), list(lines.fresh)) == (["b"], ["y"])
+    lines.served.clear()
+    assert [lines.next_line() is lines.fresh for _ in range(2)] == [True, True]

@@ -144,7 +144,7 @@ def _abuse(folder: Path, maker: TextMaker, *, seconds: float) -> Values:
     with Embedder(folder, overflow="truncate") as model:
         truth = model.embed_queries(texts)
     os.environ["E5_ONNX_KEYS"] = _KEY
-    with our_server(folder, "--header", "2") as server:
+    with our_server(folder, "--header-timeout", "2") as server:
         found = abuse(Target(server.url, _KEY, texts, truth, server.pid), until=after(seconds))
         alive, code = server.alive, server.stop()
     tenth = max(1, len(found.memory_mb) // 10)

@@ -35,14 +35,14 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         raise TooLargeError("bytes", int(declared), limits.body_bytes)
     parts, size = [], 0
     try:
-        async with asyncio.timeout(limits.body_s):
+        async with asyncio.timeout(limits.body_timeout):
             async for part in request.stream():
                 size += len(part)
                 if size > limits.body_bytes:
                     raise TooLargeError("bytes", None, limits.body_bytes)
                 parts.append(part)
     except TimeoutError:
-        raise SlowBodyError(limits.body_s) from None
+        raise SlowBodyError(limits.body_timeout) from None
     except ClientDisconnect:
         raise ClientGoneError from None
     return b"".join(parts)
@@ -65,6 +65,6 @@ def check_items(texts: str | list[str], limits: Limits) -> list[Any]:
         TooLargeError: If there are.
     """
     listed = [texts] if isinstance(texts, str) else texts
-    if len(listed) > limits.items:
-        raise TooLargeError("items", len(listed), limits.items)
+    if len(listed) > limits.max_items:
+        raise TooLargeError("items", len(listed), limits.max_items)
     return listed

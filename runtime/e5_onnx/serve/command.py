@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import socket
+import sys
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 from e5_onnx.errors import OptionError
 from e5_onnx.folder import open_folder
-from e5_onnx.serve.hosts import check_name
 from e5_onnx.serve.keys import read_keys
 from e5_onnx.serve.log import set_up
-from e5_onnx.serve.server import Sockets, listen, serve
+from e5_onnx.serve.server import serve
 from e5_onnx.serve.settings import Limits, Settings, parse_address
+from e5_onnx.serve.sockets import inherit, listen
 from e5_onnx.serve.workers import Supervisor
 
 
@@ -29,38 +31,37 @@ def run(parsed: argparse.Namespace, arguments: list[str]) -> int:
         0 when all that was taken was answered.
 
     Raises:
-        OptionError: For a value out of range, or an open address without a key.
+        OptionError: For a value out of range, an address that cannot be had, or an open one without a key.
         FolderError: A leaf of it says what is wrong with the folder.
-        OSError: If the address is taken.
     """
     settings = _settings(parsed)
     folder = open_folder(settings.folder)
     set_up(parsed.log_level)
     if parsed.listen_fd is not None:
-        sockets = _inherited(parsed.listen_fd)
-    else:
-        sockets = listen(settings)
-        if parsed.workers > 1:
-            folder.check()  # loading does so too, but a worker that cannot load would be started for ever
-            return Supervisor(arguments, parsed.workers, sockets).run()
-    asyncio.run(serve(settings, sockets))
+        asyncio.run(serve(settings, inherit(parsed.listen_fd), lambda: None))
+        return 0
+    sockets = listen(settings)
+    greet = partial(_greet, settings.name, sockets.url)
+    if parsed.workers > 1:
+        folder.check()  # loading does so too, but a worker that cannot load would be started for ever
+        greet()
+        return Supervisor(arguments, parsed.workers, sockets).run()
+    asyncio.run(serve(settings, sockets, greet))
     return 0
+
+
+def _greet(name: str, url: str) -> None:
+    """Tells a person where to look; programs read the log."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{name} is served at {url} (Ctrl-C stops it)\n")
+        sys.stderr.flush()
 
 
 def _settings(parsed: argparse.Namespace) -> Settings:
     if parsed.workers < 1:
-        raise OptionError("--workers", parsed.workers, "at least 1")
-    limits = Limits(
-        body_bytes=int(parsed.max_body * 1e6),
-        items=parsed.max_items,
-        tokens=parsed.max_tokens,
-        queue_tokens=parsed.queue_tokens,
-        connections=parsed.connections,
-        header_s=parsed.header,
-        body_s=parsed.body,
-        deadline_s=parsed.deadline,
-        memory_mb=parsed.max_memory,
-    )
+        raise OptionError("workers", parsed.workers, "at least 1")
+    if parsed.workers > 1 and sys.platform == "win32":
+        raise OptionError("workers", parsed.workers, "1 on Windows, where processes cannot share a socket")
     metrics = parsed.metrics_address
     return Settings(
         folder=parsed.model,
@@ -72,15 +73,9 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         default_role=parsed.default_role,
         overflow=parsed.overflow,
         keys=read_keys(parsed.key_file, os.environ),
-        no_key_is_meant=parsed.insecure_no_key,
-        allowed_hosts=tuple(map(check_name, parsed.allow_host)),
-        metrics=None if metrics is None else parse_address(metrics, "--metrics-address"),
-        drain_s=parsed.drain,
-        limits=limits,
+        insecure_no_key=parsed.insecure_no_key,
+        allowed_hosts=tuple(parsed.allow_host),
+        metrics=None if metrics is None else parse_address(metrics, "metrics_address"),
+        drain_delay=parsed.drain_delay,
+        limits=Limits(**{row.name: getattr(parsed, row.name) for row in fields(Limits)}),
     )
-
-
-def _inherited(listed: str) -> Sockets:
-    """The supervisor's sockets, by the numbers of their descriptors."""
-    api, *rest = (socket.socket(fileno=int(number)) for number in listed.split(","))
-    return Sockets(api, rest[0] if rest else None)

@@ -7,10 +7,12 @@ name: nobody may come in by a name that is not ours. An address is no name, so i
 from __future__ import annotations
 
 import ipaddress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from e5_onnx.errors import OptionError
-from e5_onnx.serve.settings import Settings
+
+if TYPE_CHECKING:
+    from e5_onnx.serve.settings import Settings
 
 ANY: Final = "*"
 _OWN: Final = ("localhost", "localhost.localdomain")
@@ -34,7 +36,7 @@ def is_allowed(header: str, names: frozenset[str]) -> bool:
     return ANY in names or name in names or _is_address(name)
 
 
-def check_name(name: str) -> str:
+def check_name(name: str) -> None:
     """Refuses what could never be a Host header's name.
 
     Raises:
@@ -42,9 +44,8 @@ def check_name(name: str) -> str:
     """
     if name != ANY and (not name or any(sign in name for sign in "*/ :")):
         raise OptionError(
-            "--allow-host", name, "a name as clients write it, without scheme and port, or * for any"
+            "allow_host", name, "a name as clients write it, without scheme and port, or * for any"
         )
-    return name
 
 
 def _without_port(header: str) -> str:

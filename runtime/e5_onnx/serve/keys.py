@@ -27,7 +27,7 @@ def read_keys(file: Path | None, environment: Mapping[str, str]) -> tuple[bytes,
         lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
         found = [line for line in lines if line and not line.startswith("#")]
         if not found:
-            raise OptionError("--key-file", str(file), "a file with a key a line; this one has none")
+            raise OptionError("key_file", str(file), "a file with a key a line; this one has none")
     else:
         found = environment.get(ENVIRONMENT, "").split()
     if any(len(key) < _SHORTEST for key in found):

@@ -112,10 +112,10 @@ class ServedModel:
         """
         rows = await self._in_thread(_fit, work)
         used = int(sum(map(len, rows.ids)))
-        if used > self._limits.tokens:
-            raise TooLargeError("tokens", used, self._limits.tokens)
+        if used > self._limits.max_tokens:
+            raise TooLargeError("tokens", used, self._limits.max_tokens)
         ticket = Ticket(rows.ids, np.empty((len(rows.ids), self.manifest.dimension), np.float32))
-        await self._dispatcher.embed(ticket, deadline_s=self._limits.deadline_s)
+        await self._dispatcher.embed(ticket, deadline_s=self._limits.request_timeout)
         return Done(merge_rows(rows, ticket.vectors), used, int(rows.truncated.sum()))
 
     async def tokenize(self, texts: Sequence[str], chosen: Chosen) -> list[list[int]]:

@@ -46,7 +46,7 @@ class LimitedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _wait_for_headers(self) -> None:
-        self._patience = self.loop.call_later(self.limits.header_s, self.transport.close)
+        self._patience = self.loop.call_later(self.limits.header_timeout, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

@@ -8,12 +8,15 @@ runs with, so mixing requests has no side effect.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 # Cells a request gets in its first turn, in which it runs beside other fresh ones.
 _FIRST_TURN: Final = 256
@@ -28,14 +31,12 @@ class Ticket:
         vectors: float32 [rows, dimension], filled in as batches are done.
         waiting: Indices of rows that are in no batch yet, shortest first.
         running: Rows that are in one.
-        served: Tokens that have been put into batches.
     """
 
     rows: Sequence[NDArray[np.int64]]
     vectors: NDArray[np.float32]
     waiting: list[int] = field(init=False)
     running: int = 0
-    served: int = 0
 
     def __post_init__(self) -> None:
         self.waiting = sorted(range(len(self.rows)), key=lambda index: len(self.rows[index]))
@@ -78,15 +79,45 @@ class Batch:
             ticket.running -= 1
 
 
+class TwoLines(Generic[T]):
+    """A line of those who had no turn yet, and a line of those who had. The lines go in turns.
+
+    The first line goes first. While somebody waits in both, neither goes twice in a row.
+
+    Attributes:
+        fresh: Who had no turn yet, in the order of their coming.
+        served: Who had one, the longest ago first.
+    """
+
+    def __init__(self) -> None:
+        """Both are empty."""
+        self.fresh: deque[T] = deque()
+        self.served: deque[T] = deque()
+        self._served_are_due = False
+
+    def next_line(self) -> deque[T]:
+        """The line whose turn it is."""
+        take_fresh = bool(self.fresh) and not (self.served and self._served_are_due)
+        self._served_are_due = take_fresh and bool(self.served)
+        return self.fresh if take_fresh else self.served
+
+    def leave(self, item: T) -> bool:
+        """Takes somebody out of either line; returns whether it was in one."""
+        for line in (self.fresh, self.served):
+            if item in line:
+                line.remove(item)
+                return True
+        return False
+
+
 class FairQueue:
     """Tickets with rows that wait. Not for several threads at once."""
 
     def __init__(self, budget: int) -> None:
         """Takes the largest batch, in rows x tokens of the longest."""
         self._budget = budget
-        self._tickets: list[Ticket] = []
+        self._lines: TwoLines[Ticket] = TwoLines()
         self._tokens = 0
-        self._others_were_passed = False
 
     @property
     def tokens(self) -> int:
@@ -95,30 +126,26 @@ class FairQueue:
 
     def add(self, ticket: Ticket) -> None:
         """Puts a ticket in."""
-        self._tickets.append(ticket)
+        self._lines.fresh.append(ticket)
         self._tokens += ticket.tokens
 
     def remove(self, ticket: Ticket) -> None:
         """Takes out what waits of a ticket; rows that run are not stopped."""
-        if ticket in self._tickets:
-            self._tickets.remove(ticket)
+        if self._lines.leave(ticket):
             self._tokens -= ticket.tokens
             ticket.waiting.clear()
 
     def next_batch(self) -> Batch | None:
         """Takes out what runs next; None if nothing waits."""
-        fresh = [ticket for ticket in self._tickets if not ticket.served]
-        others = [ticket for ticket in self._tickets if ticket.served]
-        use_fresh = bool(fresh) and not (others and self._others_were_passed)
-        self._others_were_passed = use_fresh and bool(others)
-        batch = self._fill(fresh, turn=_FIRST_TURN) if use_fresh else self._fill(others, turn=self._budget)
-        had_turn = batch.tickets
-        waiting = [ticket for ticket in self._tickets if ticket.waiting]
-        # Whoever had a turn goes to the end.
-        self._tickets = sorted(waiting, key=lambda ticket: ticket in had_turn)
+        line = self._lines.next_line()
+        batch = self._fill(line, turn=_FIRST_TURN if line is self._lines.fresh else self._budget)
+        for ticket in batch.tickets:
+            line.remove(ticket)
+            if ticket.waiting:
+                self._lines.served.append(ticket)
         return batch if batch.parts else None
 
-    def _fill(self, tickets: Sequence[Ticket], *, turn: int) -> Batch:
+    def _fill(self, tickets: Iterable[Ticket], *, turn: int) -> Batch:
         parts: list[tuple[Ticket, int]] = []
         longest = 0
         for ticket in tickets:
@@ -135,6 +162,5 @@ class FairQueue:
 
     def _take(self, ticket: Ticket, length: int) -> int:
         ticket.running += 1
-        ticket.served += length
         self._tokens -= length
         return ticket.waiting.pop()

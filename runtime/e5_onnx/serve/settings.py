@@ -10,43 +10,55 @@ from e5_onnx.errors import OptionError
 from e5_onnx.options import Mode
 from e5_onnx.overflow import POLICIES
 from e5_onnx.recipes import ROLES, Role
+from e5_onnx.serve.hosts import check_name
+from e5_onnx.serve.memory import resident_mb
 from e5_onnx.tokenization import OverflowPolicy
+
+_LAST_PORT = 65_535
+_LEFT_OUT = "left out: this system does not tell how much memory a process holds"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may do at most.
+    """What clients may do at most.
 
     Attributes:
-        body_bytes: Of a request.
-        items: Texts of a request.
-        tokens: Of all texts of a request.
-        queue_tokens: That wait, of all requests.
-        connections: At once.
-        header_s: Until a request's headers are complete.
-        body_s: Until its body is.
-        deadline_s: From a request's body to its answer.
-        memory_mb: Resident memory beyond which no work is taken; None for no limit.
+        max_body_mb: Body of a request, in 10^6 bytes.
+        max_items: Texts of a request.
+        max_tokens: Tokens of all texts of a request.
+        queue_tokens: Tokens that wait, of all requests.
+        connections: Open connections.
+        header_timeout: Seconds until a request's headers are complete.
+        body_timeout: Seconds until its body is complete.
+        request_timeout: Seconds from a request's body to its answer.
+        max_memory_mb: Resident memory in 10^6 bytes beyond which no work is taken; None for no limit.
     """
 
-    body_bytes: int = 8_000_000
-    items: int = 4096
-    tokens: int = 500_000
+    max_body_mb: float = 8.0
+    max_items: int = 4096
+    max_tokens: int = 500_000
     queue_tokens: int = 2_000_000
     connections: int = 512
-    header_s: float = 10.0
-    body_s: float = 30.0
-    deadline_s: float = 120.0
-    memory_mb: float | None = None
+    header_timeout: float = 10.0
+    body_timeout: float = 30.0
+    request_timeout: float = 120.0
+    max_memory_mb: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("body_bytes", "items", "tokens", "queue_tokens", "connections"):
+        for name in ("max_items", "max_tokens", "queue_tokens", "connections"):
             if getattr(self, name) < 1:
-                raise OptionError(_flag(name), getattr(self, name), "at least 1")
-        for name in ("header_s", "body_s", "deadline_s", "memory_mb"):
+                raise OptionError(name, getattr(self, name), "at least 1")
+        for name in ("max_body_mb", "header_timeout", "body_timeout", "request_timeout", "max_memory_mb"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise OptionError(_flag(name), value, "more than 0")
+                raise OptionError(name, value, "more than 0")
+        if self.max_memory_mb is not None and resident_mb() is None:
+            raise OptionError("max_memory_mb", self.max_memory_mb, _LEFT_OUT)
+
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of a body."""
+        return int(self.max_body_mb * 1e6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +75,10 @@ class Settings:
         default_role: The role of a text that names none; None to refuse such a request.
         overflow: What becomes of texts that are too long.
         keys: Of which a client has to send one; empty for no key.
-        no_key_is_meant: Whether another address than loopback may go without.
-        allowed_hosts: Names that a Host header may have, beside the loopback's and the address itself.
+        insecure_no_key: Whether another address than loopback may go without.
+        allowed_hosts: Names that a Host header may have beside the server's own; `*` for any.
         metrics: Address and port for /metrics alone, or None.
-        drain_s: Between saying that it stops and stopping to accept.
+        drain_delay: Seconds between saying that it stops and accepting no more connections.
         limits: Of clients.
     """
 
@@ -79,26 +91,30 @@ class Settings:
     default_role: Role | None = None
     overflow: OverflowPolicy = "truncate"
     keys: tuple[bytes, ...] = ()
-    no_key_is_meant: bool = False
+    insecure_no_key: bool = False
     allowed_hosts: tuple[str, ...] = ()
     metrics: tuple[str, int] | None = None
-    drain_s: float = 0.5
+    drain_delay: float = 0.5
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
         if not self.name or ":" in self.name:
-            raise OptionError("--name", self.name, "a name without a colon: roles are written after one")
+            raise OptionError("name", self.name, "a name without a colon: roles are written after one")
+        if not 0 <= self.port <= _LAST_PORT:
+            raise OptionError("port", self.port, f"0 to {_LAST_PORT}")
         if self.default_role is not None and self.default_role not in ROLES:
-            raise OptionError("--default-role", self.default_role, f"one of {', '.join(ROLES)}")
+            raise OptionError("default_role", self.default_role, f"one of {', '.join(ROLES)}")
         if self.overflow not in POLICIES:
-            raise OptionError("--overflow", self.overflow, f"one of {', '.join(POLICIES)}")
-        if not self.keys and not self.no_key_is_meant and not is_loopback(self.host):
+            raise OptionError("overflow", self.overflow, f"one of {', '.join(POLICIES)}")
+        if not self.keys and not self.insecure_no_key and not is_loopback(self.host):
             raise OptionError(
-                "--host",
+                "host",
                 self.host,
-                "127.0.0.1 as long as there is no key: set --key-file or E5_ONNX_KEYS, or say "
-                "--insecure-no-key if whoever reaches this address may use it",
+                "127.0.0.1 as long as there is no key: set `key_file` or E5_ONNX_KEYS, or `insecure_no_key` "
+                "if whoever reaches this address may use it",
             )
+        for name in self.allowed_hosts:
+            check_name(name)
 
     @property
     def model_names(self) -> list[str]:
@@ -116,18 +132,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def parse_address(text: str, flag: str) -> tuple[str, int]:
+def parse_address(text: str, parameter: str) -> tuple[str, int]:
     """Reads `HOST:PORT`.
+
+    Args:
+        text: The address.
+        parameter: What is set to it, for the message.
 
     Raises:
         OptionError: If it is not that.
     """
     host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65_535:  # noqa: PLR2004
-        raise OptionError(flag, text, "HOST:PORT, such as 127.0.0.1:9100")
+    if not colon or not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise OptionError(parameter, text, "HOST:PORT, such as 127.0.0.1:9100")
     return host.strip("[]"), int(port)
-
-
-def _flag(name: str) -> str:
-    limited = {"body_bytes": "body", "memory_mb": "memory", "items": "items", "tokens": "tokens"}
-    return f"--max-{limited[name]}" if name in limited else "--" + name.removesuffix("_s").replace("_", "-")

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 from starlette.requests import Request
 
 from e5_onnx.serve.errors import MemoryLimitError, StoppingError
+from e5_onnx.serve.memory import resident_mb
 from e5_onnx.serve.metrics import Metrics
 from e5_onnx.serve.model import Done, ServedModel, Work
 from e5_onnx.serve.roles import RoleChoice
 from e5_onnx.serve.settings import Settings
-
-_STATM: Final = Path("/proc/self/statm")
-_PAGE: Final = 4096
 
 
 @dataclass(slots=True)
@@ -49,8 +45,8 @@ class State:
         """
         if self.stopping:
             raise StoppingError
-        limit = self.settings.limits.memory_mb
-        if limit is not None and (held := resident_mb()) > limit:
+        limit = self.settings.limits.max_memory_mb
+        if limit is not None and (held := resident_mb() or 0.0) > limit:
             raise MemoryLimitError(held, limit)
 
     async def embed(self, request: Request, work: Work) -> Done:
@@ -78,11 +74,3 @@ class State:
 async def _gone(request: Request) -> None:
     """Returns when the client has closed the connection: once a body is read, nothing else can come."""
     await request.receive()
-
-
-def resident_mb(statm: Path = _STATM) -> float:
-    """Resident memory of this process in 10^6 bytes; 0 where the system does not say."""
-    try:
-        return int(statm.read_text("ascii").split()[1]) * _PAGE / 1e6
-    except OSError:
-        return 0.0

@@ -15,7 +15,7 @@ from typing import Final
 
 from e5_onnx.cli.exit_codes import DONE, INTERRUPTED
 from e5_onnx.serve.metrics import MULTIPROCESS
-from e5_onnx.serve.server import Sockets
+from e5_onnx.serve.sockets import Sockets
 
 _LOG: Final = logging.getLogger("e5_onnx.serve")
 _LOOK_EVERY_S: Final = 0.2
