@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from e5_onnx.manifest import Manifest, Precision
+from e5_onnx.manifest import Manifest
 from e5_onnx.recipes import Recipe
 from e5_onnx_export.card_parts import (
     fenced,
@@ -21,7 +21,7 @@ from e5_onnx_export.card_parts import (
 ACCURACY_BEGIN: Final = "<!-- accuracy:begin -->"
 ACCURACY_END: Final = "<!-- accuracy:end -->"
 
-_PRECISIONS: Final[dict[Precision, str]] = {
+_PRECISIONS: Final[dict[str, str]] = {
     "fp32": "32-bit floating point",
     "int8": "8-bit integers, with one activation scale for each token",
     "int4": "4-bit integers in blocks",

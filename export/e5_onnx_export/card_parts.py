@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from e5_onnx.manifest import Architecture, Parity, Pooling, Source
+from e5_onnx.manifest import Architecture, Parity, Source
 from e5_onnx.recipes import Recipe
 from e5_onnx_export.checkpoint.bodies import body_of
 
 CARD_NAME: Final = "README.md"
 
-_POOLINGS: Final[dict[Pooling, str]] = {
+_POOLINGS: Final[dict[str, str]] = {
     "mean": "the mean of its tokens' vectors",
     "cls": "the vector of its first token",
 }
@@ -52,7 +52,7 @@ def front_matter(source: Source, architecture: Architecture, tags: Iterable[str]
     return "\n".join(lines)
 
 
-def recipe_section(recipe: Recipe, pooling: Pooling, max_tokens: int, *, who_adds: str) -> Iterator[str]:
+def recipe_section(recipe: Recipe, pooling: str, max_tokens: int, *, who_adds: str) -> Iterator[str]:
     """Yields the blocks that say what stands around a text and what becomes of it.
 
     The templates are JSON strings, so that every space and line break can be seen.

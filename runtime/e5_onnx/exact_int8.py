@@ -18,14 +18,15 @@ from typing import Final, Literal
 import numpy as np
 
 from e5_onnx.errors import OptionError
-from e5_onnx.manifest import Manifest, Precision
+from e5_onnx.manifest import Manifest
 from e5_onnx.silent import onnxruntime
 
 ExactInt8 = Literal["auto"] | bool
 
 _PROBE: Final = "int8_probe.onnx"
 _SIZE: Final = 64
-_QUANTISED: Final[tuple[Precision, ...]] = ("int8", "int8-stock")
+# Without int8 products. A word that is not known may have them, and exact kernels are never wrong.
+_WITHOUT: Final = ("fp32", "int4")
 # Two products that are added in 16 bits cannot saturate there: 255 * 128 < 2 ** 15.
 _SAFE_PAIR_SUM: Final = 128
 _SAFE_BITS: Final = 7  # no weight beyond 64
@@ -51,7 +52,7 @@ def needs_exact_kernels(manifest: Manifest, choice: ExactInt8) -> bool:
 
 def can_saturate(manifest: Manifest) -> bool:
     """Whether there are CPUs whose fast kernels would give wrong vectors for a folder's weights."""
-    if manifest.precision not in _QUANTISED or manifest.weight_bits == _SAFE_BITS:
+    if manifest.precision in _WITHOUT or manifest.weight_bits == _SAFE_BITS:
         return False
     return manifest.weight_pair_sum is None or manifest.weight_pair_sum > _SAFE_PAIR_SUM
 

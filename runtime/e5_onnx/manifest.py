@@ -20,8 +20,11 @@ TOKENIZER_NAME: Final = "tokenizer.json"
 GOLDEN_NAME: Final = "golden.npz"
 LEAN_TOKENIZER_NAME: Final = "tokenizer.tokie"
 
+# The words that this version writes. Folders of a newer one may have others, which are kept as they are.
 Precision = Literal["fp32", "int8", "int4", "int8-stock"]
 Pooling = Literal["mean", "cls"]
+
+_PLACEHOLDER: Final = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +99,22 @@ class LeanTokenizer:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything the runtime knows about a model folder before it opens the graph."""
+    """Everything the runtime knows about a model folder before it opens the graph.
+
+    Attributes:
+        dimension: Components of a vector; other than `architecture.hidden` where a projection follows.
+        pooling: How token vectors become one, in the graph; any word.
+        precision: How the weights are stored; any word.
+        requires: What a reader must know of to make the right vectors. This version knows of nothing.
+    """
 
     source: Source
     architecture: Architecture
     dimension: int
     max_tokens: int
     recipe: Recipe
-    pooling: Pooling
-    precision: Precision
+    pooling: str
+    precision: str
     onnxruntime_min: str
     files: dict[str, FileEntry]
     parity: Parity
@@ -113,6 +123,7 @@ class Manifest:
     lean_tokenizer: LeanTokenizer | None = None
     weight_bits: int | None = None
     weight_pair_sum: int | None = None
+    requires: tuple[str, ...] = ()
     format_version: tuple[int, int] = FORMAT_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -141,8 +152,8 @@ class Manifest:
         """Returns the text of e5.json."""
         values = asdict(self)
         extra = values.pop("extra")
-        for name in ("lean_tokenizer", "weight_bits", "weight_pair_sum"):
-            if values[name] is None:
+        for name in ("lean_tokenizer", "weight_bits", "weight_pair_sum", "requires"):
+            if values[name] in (None, ()):
                 del values[name]
         for entry in values["files"].values():
             if entry["sampled_sha256"] is None:
@@ -164,7 +175,7 @@ def parse_manifest(text: str) -> Manifest:
 
     Raises:
         ManifestError: If it is not JSON, a key is missing, or a value has the wrong type.
-        FormatVersionError: If the folder is of a newer major version.
+        FormatVersionError: If the folder is of a newer major version, or needs what this one does not know.
     """
     try:
         values = json.loads(text)
@@ -173,6 +184,7 @@ def parse_manifest(text: str) -> Manifest:
         raise ManifestError("the file", f"is not JSON ({error})") from error
     _check_version(values)
     manifest = read_dataclass(Manifest, values)
+    _check_known(manifest)
     _check_values(manifest)
     known = {entry.name for entry in fields(Manifest)}
     return replace(manifest, extra={key: value for key, value in values.items() if key not in known})
@@ -194,12 +206,24 @@ def _check_version(values: object) -> None:
         raise FormatVersionError(version, FORMAT_VERSION)
 
 
+def _check_known(manifest: Manifest) -> None:
+    """Refuses what changes vectors and is of a newer minor version; all other new words are kept."""
+    version = manifest.format_version
+    if manifest.requires:
+        raise FormatVersionError(version, FORMAT_VERSION, f"requires is {', '.join(manifest.requires)}")
+    if version <= FORMAT_VERSION:
+        return  # braces in a template are its own: this version writes no other placeholder
+    for name in ("query_template", "document_template"):
+        for word in _PLACEHOLDER.findall(getattr(manifest.recipe, name)):
+            if word not in ("text", "task"):
+                unknown = f"recipe.{name} has the placeholder {{{word}}}"
+                raise FormatVersionError(version, FORMAT_VERSION, unknown)
+
+
 def _check_values(manifest: Manifest) -> None:
     for name in ("dimension", "max_tokens"):
         if getattr(manifest, name) < 1:
             raise ManifestError(name, f"is {getattr(manifest, name)}, not a positive number")
-    if manifest.dimension != manifest.architecture.hidden:
-        raise ManifestError("dimension", f"is {manifest.dimension}, not architecture.hidden")
     for name in ("query_template", "document_template"):
         template = getattr(manifest.recipe, name)
         if template.count("{text}") != 1:

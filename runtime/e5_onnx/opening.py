@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from e5_onnx.engine import Engine
-from e5_onnx.errors import FingerprintError
+from e5_onnx.errors import FingerprintError, FormatVersionError, ManifestError
 from e5_onnx.exact_int8 import needs_exact_kernels
 from e5_onnx.folder import ModelFolder, open_folder
+from e5_onnx.manifest import FORMAT_VERSION, GRAPH_NAME, Manifest
 from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
 from e5_onnx.prepacked.sessions import open_session
-from e5_onnx.session import Session, require_onnxruntime
+from e5_onnx.session import INPUTS, Session, require_onnxruntime
 from e5_onnx.tokenization import open_tokenizer
 
 
@@ -46,6 +47,7 @@ def open_engine(path: Path, options: Options, threads: int) -> Engine:
         cache_dir=options.cache_dir,
         whole=options.verify or pinned,
     )
+    _check_graph(session, manifest)
     return Engine(manifest, tokenizer, session, options.token_budget, callers)
 
 
@@ -53,5 +55,17 @@ def open_frugal_engine(opened: ModelFolder, threads: int) -> Engine:
     """Loads a folder that was checked, leaving its weights in the mapped file: for a dozen texts."""
     exact = needs_exact_kernels(opened.manifest, "auto")
     session = Session(opened.path, threads, exact_int8=exact, prepack=False)
+    _check_graph(session, opened.manifest)
     tokenizer = open_tokenizer(opened.path, opened.manifest, "tokenizers")
     return Engine(opened.manifest, tokenizer, session, DEFAULT_TOKEN_BUDGET)
+
+
+def _check_graph(session: Session, manifest: Manifest) -> None:
+    further = [name for name in session.inputs if name not in INPUTS]
+    if further:
+        unknown = f"{GRAPH_NAME} takes the input {further[0]!r:.80}"
+        raise FormatVersionError(manifest.format_version, FORMAT_VERSION, unknown)
+    if session.dimension not in (None, manifest.dimension):
+        raise ManifestError(
+            "dimension", f"is {manifest.dimension}, and {GRAPH_NAME} gives vectors of {session.dimension}"
+        )

@@ -29,13 +29,13 @@ class Recipe:
     """The templates of a model family.
 
     Attributes:
-        name: The row's name; `custom` for templates given by hand.
+        name: The row's name, `custom` for templates given by hand, or a word of a newer version.
         query_template: Contains `{text}` once and, where the family takes instructions, `{task}`.
         document_template: Contains `{text}` once.
         default_task: The task of a query that names none, or None where the recipe takes no task.
     """
 
-    name: RecipeName
+    name: str
     query_template: str
     document_template: str
     default_task: str | None = None

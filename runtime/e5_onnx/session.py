@@ -14,6 +14,8 @@ from e5_onnx.errors import InferenceError, ModelLoadError, RuntimeTooOldError
 from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME
 from e5_onnx.silent import onnxruntime
 
+INPUTS: Final = ("input_ids", "attention_mask")
+
 _OUTPUT: Final = "sentence_embedding"
 _ERRORS_AND_WORSE: Final = 3
 _KEPT_IN_THE_GRAPH: Final = "1024"  # bytes; smaller weights are not worth a mapping
@@ -80,6 +82,18 @@ class Session:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = _load(folder, options)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of what the graph takes."""
+        return tuple(entry.name for entry in self._session.get_inputs())
+
+    @property
+    def dimension(self) -> int | None:
+        """Components of the vectors that the graph gives, or None where it does not say."""
+        shapes = {entry.name: entry.shape for entry in self._session.get_outputs()}
+        last = shapes.get(_OUTPUT, [None])[-1]
+        return last if isinstance(last, int) else None
+
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Embeds one batch.
 
@@ -94,7 +108,7 @@ class Session:
             InferenceError: If onnxruntime fails.
         """
         with map_run_errors(batch=ids.shape[0], tokens=ids.shape[1]):
-            (vectors,) = self._session.run([_OUTPUT], {"input_ids": ids, "attention_mask": mask})
+            (vectors,) = self._session.run([_OUTPUT], dict(zip(INPUTS, (ids, mask), strict=True)))
         return np.asarray(vectors, np.float32)
 
 

@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from e5_onnx.errors import ManifestError
 
@@ -19,8 +19,8 @@ def read_dataclass(kind: type[T], values: object, path: str = "") -> T:
     Keys that the dataclass does not have are ignored; keys that it has a default for may be missing.
 
     Args:
-        kind: A dataclass whose fields are str, int, float, bool, Any, a Literal, a dataclass, an optional one
-            of these, `dict[str, ...]` or a `tuple` of fixed length.
+        kind: A dataclass whose fields are str, int, float, bool, Any, a dataclass, an optional one of these,
+            `dict[str, ...]` or a `tuple`.
         values: What `json.loads` returned.
         path: Where `values` stands in the file, for messages.
 
@@ -66,12 +66,6 @@ def _read_scalar(kind: Any, value: Any, path: str) -> Any:  # noqa: ANN401
     raise ManifestError(path, f"is {value!r:.80}, not {kind.__name__}")
 
 
-def _one_of(choices: tuple[Any, ...], value: object, path: str) -> object:
-    if value not in choices:
-        raise ManifestError(path, f"is {value!r:.80}, not one of {', '.join(map(str, choices))}")
-    return value
-
-
 def _read_dict(kinds: tuple[Any, ...], value: Any, path: str) -> dict[str, Any]:  # noqa: ANN401
     if not isinstance(value, dict):
         raise ManifestError(path, f"is {value!r:.80}, not an object")
@@ -79,7 +73,11 @@ def _read_dict(kinds: tuple[Any, ...], value: Any, path: str) -> dict[str, Any]:
 
 
 def _read_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...]:  # noqa: ANN401
-    if not isinstance(value, list) or len(value) != len(kinds):
+    if not isinstance(value, list):
+        raise ManifestError(path, f"is {value!r:.80}, not a list")
+    if kinds[-1] is Ellipsis:
+        kinds = kinds[:1] * len(value)
+    if len(value) != len(kinds):
         raise ManifestError(path, f"is {value!r:.80}, not a list of {len(kinds)}")
     return tuple(
         _read(kind, item, f"{path}.{index}")
@@ -88,7 +86,6 @@ def _read_tuple(kinds: tuple[Any, ...], value: Any, path: str) -> tuple[Any, ...
 
 
 _READERS: Final[dict[Any, Callable[[tuple[Any, ...], Any, str], Any]]] = {
-    Literal: _one_of,
     dict: _read_dict,
     tuple: _read_tuple,
 }

@@ -36,6 +36,11 @@ ONE_OF_EACH: list[tuple[E5Error, str]] = [
         "the folder has format 2.1, this e5-onnx reads 1.x: upgrade with `pip install -U e5-onnx`",
     ),
     (
+        errors.FormatVersionError([1, 7], [1, 0], "requires is titles"),
+        "requires is titles: the folder has format 1.7 and was made by a newer e5-onnx, this one knows 1.0: "
+        "upgrade with `pip install -U e5-onnx`",
+    ),
+    (
         errors.StandardGraphError(FOLDER),
         "my-model holds a standard ONNX export (`last_hidden_state`) for other tools; Embedder needs the "
         "packed graph: export it again with e5-export's default graph",

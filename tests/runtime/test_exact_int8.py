@@ -45,6 +45,8 @@ CASES = [
     (Weights("int8", 7), True, False, False),
     (Weights("int8-stock"), "auto", False, True),
     (Weights("int4", 4), "auto", False, False),
+    (Weights("of a newer version"), "auto", False, True),
+    (Weights("of a newer version", pair_sum=128), "auto", False, False),
 ]
 
 

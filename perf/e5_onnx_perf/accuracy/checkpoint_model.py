@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from e5_onnx.encoded import Encoded
 from e5_onnx.errors import MissingExtraError, OptionError
 from e5_onnx.full_tokenizer import FullTokenizer
-from e5_onnx.manifest import Manifest
-from e5_onnx.recipes import Recipe
+from e5_onnx.manifest import Manifest, Pooling
+from e5_onnx.recipes import Recipe, RecipeName
 from e5_onnx.texts import check_texts
 from e5_onnx.tokenization import truncate
 from e5_onnx_export import RecipeRequest
@@ -73,12 +73,13 @@ def _request(beside: Manifest | None) -> RecipeRequest:
     if beside is None:
         return RecipeRequest()
     recipe = beside.recipe
-    if recipe.name != "custom":
-        return RecipeRequest(recipe.name, pooling=beside.pooling)
+    # A folder of a newer version may have words that are not known here: then the checkpoint says.
+    pooling = next((word for word in get_args(Pooling) if word == beside.pooling), None)
+    name: RecipeName = next((word for word in get_args(RecipeName) if word == recipe.name), "custom")
+    if name != "custom":
+        return RecipeRequest(name, pooling=pooling)
     return RecipeRequest(
-        query_template=recipe.query_template,
-        document_template=recipe.document_template,
-        pooling=beside.pooling,
+        query_template=recipe.query_template, document_template=recipe.document_template, pooling=pooling
     )
 
 

@@ -57,12 +57,15 @@ class ManifestError(FolderError, ValueError):
 
 
 class FormatVersionError(FolderError, ValueError):
-    def __init__(self, found: Sequence[int], supported: Sequence[int]) -> None:
-        self.found, self.supported = tuple(found), tuple(supported)
-        super().__init__(
-            f"the folder has format {'.'.join(map(str, found))}, this e5-onnx reads "
-            f"{supported[0]}.x: upgrade with `pip install -U e5-onnx`"
-        )
+    def __init__(self, found: Sequence[int], supported: Sequence[int], unknown: str = "") -> None:
+        self.found, self.supported, self.unknown = tuple(found), tuple(supported), unknown
+        made_by = f"the folder has format {'.'.join(map(str, found))}"
+        if unknown:
+            reads = ".".join(map(str, supported))
+            reason = f"{unknown}: {made_by} and was made by a newer e5-onnx, this one knows {reads}"
+        else:
+            reason = f"{made_by}, this e5-onnx reads {supported[0]}.x"
+        super().__init__(f"{reason}: upgrade with `pip install -U e5-onnx`")
 
 
 class StandardGraphError(FolderError, ValueError):
