@@ -9,7 +9,14 @@ import pytest
 from runtime_folders import relist, unlist
 
 from e5_onnx import verify as verify_module
-from e5_onnx.errors import IntegrityError, ManifestError, MissingFileError, ModelLoadError, UnsafeFolderError
+from e5_onnx.errors import (
+    IntegrityError,
+    ManifestError,
+    MissingFileError,
+    ModelLoadError,
+    OptionError,
+    UnsafeFolderError,
+)
 from e5_onnx.verify import read_golden, verify_folder
 
 
@@ -24,6 +31,11 @@ def test_a_sound_folder_is_verified(tiny_folder: Path) -> None:
     report = verify_folder(tiny_folder, threads=1)
     assert report.files == 4
     assert 0 <= report.max_abs <= report.tolerance
+
+
+def test_the_number_of_threads_is_the_callers(tiny_folder: Path) -> None:
+    with pytest.raises(OptionError, match="threads is 0"):
+        verify_folder(tiny_folder, threads=0)
 
 
 def test_a_folder_without_golden_texts(tiny_folder_copy: Path) -> None:
