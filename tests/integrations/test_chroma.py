@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,11 +95,16 @@ import sys
 import chromadb
 from e5_onnx.integrations.chroma import E5EmbeddingFunction
 client = chromadb.PersistentClient(sys.argv[1])
-documents = client.get_or_create_collection("documents", embedding_function=E5EmbeddingFunction(sys.argv[2]))
-print(documents.query(query_texts=["moon"], n_results=1)["ids"])
+function = dict(embedding_function=E5EmbeddingFunction(sys.argv[2])) if len(sys.argv) > 2 else {}
+for get in (client.get_collection, client.get_or_create_collection):
+    print(get("documents", **function).query(query_texts=["moon"], n_results=1)["ids"])
 """
-    command = [sys.executable, "-c", code, str(tmp_path / "chroma"), str(tiny_folder)]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[['a']]\n"
+    command = [sys.executable, "-c", code, str(tmp_path / "chroma")]
+    run = functools.partial(subprocess.run, capture_output=True, text=True, check=False)
+    assert run([*command, str(tiny_folder)]).stdout == "[['a']]\n[['a']]\n"
+    # As the page says: Chroma does not know the function by itself, and refuses.
+    without = run(command)
+    assert (without.stdout, f"Embedding function {function.name()} not found" in without.stderr) == ("", True)
 
 
 def test_how_vectors_are_compared(tiny_folder: Path, client: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +77,58 @@ def test_pipelines_are_stored_and_made_again(tiny_folder: Path) -> None:
     from e5_onnx.integrations.haystack import E5TextEmbedder
 
     pipeline = indexing(tiny_folder, InMemoryDocumentStore())
-    again = Pipeline.loads(pipeline.dumps(), allowed_modules=["e5_onnx.integrations.haystack"])
+    again = Pipeline.loads(pipeline.dumps())
     assert again.to_dict() == pipeline.to_dict()
     done = again.run({"embedder": {"documents": [Document(content="moon")]}})
     assert done["writer"] == {"documents_written": 1}
     embedder = E5TextEmbedder(str(tiny_folder), task="find", overflow="truncate", threads=1)
     assert default_from_dict(E5TextEmbedder, embedder.to_dict()).to_dict() == embedder.to_dict()
+
+
+LOADING = """
+import sys
+from haystack import Pipeline
+{first}
+print(len(Pipeline.loads(sys.stdin.read(){options}).get_component("embedder").run("moon")["embedding"]))
+"""
+IMPORT = "import e5_onnx.integrations.haystack"
+ALLOWED = ", allowed_modules=['e5_onnx.integrations.haystack']"
+
+
+@pytest.mark.parametrize(("first", "options"), [(IMPORT, ""), ("", ALLOWED), ("", "")])
+def test_another_process_loads_a_pipeline(first: str, options: str, tiny_folder: Path) -> None:
+    from haystack import Pipeline
+
+    from e5_onnx.integrations.haystack import E5TextEmbedder
+
+    pipeline = Pipeline()
+    pipeline.add_component("embedder", E5TextEmbedder(str(tiny_folder)))
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING.format(first=first, options=options)],
+        input=pipeline.dumps(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if first or options:
+        assert (done.stdout, done.returncode) == ("32\n", 0)
+    else:  # as the page says: one of them is needed
+        assert "Refusing to deserialize a class from module 'e5_onnx.integrations.haystack'" in done.stderr
+
+
+def test_pipelines_run_asynchronously(tiny_folder: Path, model: Embedder) -> None:
+    from haystack import Document, Pipeline
+
+    from e5_onnx.integrations.haystack import E5DocumentEmbedder, E5TextEmbedder
+
+    pipeline = Pipeline()
+    pipeline.add_component("query", E5TextEmbedder(str(tiny_folder)))
+    pipeline.add_component("documents", E5DocumentEmbedder(str(tiny_folder)))
+    given = {"query": {"text": QUERY}, "documents": {"documents": [Document(content="moon")]}}
+    done = asyncio.run(pipeline.run_async(given))
+    np.testing.assert_allclose(done["query"]["embedding"], model.embed_queries(QUERY), atol=1e-6)
+    (document,) = done["documents"]["documents"]
+    np.testing.assert_allclose(document.embedding, model.embed_documents("moon"), atol=1e-6)
 
 
 def test_two_models_are_not_mixed(tiny_folder: Path, other_folder: Path) -> None:

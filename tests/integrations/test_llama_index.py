@@ -43,6 +43,22 @@ def test_it_is_what_llama_index_takes(tiny_folder: Path) -> None:
     assert E5Embedding.from_dict(stored).get_query_embedding(QUERY) == embedding.get_query_embedding(QUERY)
 
 
+def test_a_cache_gives_no_query_the_vector_of_a_document(tiny_folder: Path, model: Embedder) -> None:
+    from llama_index.core.storage.kvstore import SimpleKVStore
+
+    from e5_onnx.integrations.llama_index import E5Embedding
+
+    cache = SimpleKVStore()
+    embedding = E5Embedding(folder=str(tiny_folder), embeddings_cache=cache)
+    documents, queries = model.embed_documents(["tea", "moon"]), model.embed_queries(["tea", "moon"])
+    np.testing.assert_allclose(embedding.get_text_embedding_batch(["tea"]), documents[:1], atol=1e-6)
+    np.testing.assert_allclose(embedding.get_query_embedding("tea"), queries[0], atol=1e-6)
+    np.testing.assert_allclose(asyncio.run(embedding.aget_query_embedding("moon")), queries[1], atol=1e-6)
+    np.testing.assert_allclose(embedding.get_text_embedding("moon"), documents[1], atol=1e-6)
+    assert len(cache.get_all(collection="embeddings")) == 2
+    assert embedding.embeddings_cache is cache
+
+
 def test_an_index_finds_what_the_model_finds(tiny_folder: Path, model: Embedder) -> None:
     from llama_index.core import Document, VectorStoreIndex
 

@@ -63,6 +63,14 @@ REFUSED = {
         "convert_to_tensor is True; it must be False: torch.from_numpy",
     ),
     "tensors": ({"convert_to_numpy": False}, "convert_to_numpy is False; it must be True: torch.from_numpy"),
+    "tokens": ({"output_value": "token_embeddings"}, "output_value is 'token_embeddings'; it must be 'sent"),
+    "everything": ({"output_value": None}, "output_value is None; it must be 'sentence_embedding'"),
+    "bits": ({"precision": "binary"}, "precision is 'binary'; it must be 'float32': quantize_embeddings of"),
+    "a GPU": ({"device": "cuda"}, "device is 'cuda'; it must be 'cpu'"),
+    "devices": ({"device": ["cpu", "cpu"]}, r"device is \['cpu', 'cpu'\]; it must be 'cpu'"),
+    "less": ({"truncate_dim": 16}, "truncate_dim is 16; it must be None: cut the vectors, and divide them"),
+    "a pool": ({"pool": {}}, "pool is {}; it must be None: one process uses all threads"),
+    "pieces": ({"chunk_size": 5}, "chunk_size is 5; it must be None"),
 }
 
 
@@ -72,6 +80,58 @@ def test_what_it_has_not(name: str, tiny_folder: Path) -> None:
     for method in ("encode", "encode_query", "encode_document"):
         with pytest.raises(OptionError, match=message):
             getattr(E5SentenceTransformer(tiny_folder), method)(DOCUMENTS, **options)
+
+
+NOT_OPENED = {
+    "a GPU": ({"device": "cuda:0"}, "device is 'cuda:0'; it must be 'cpu'"),
+    "prompts": (
+        {"prompts": {"query": "q: "}},
+        "must be None: the folder has its templates",
+    ),
+    "a prompt": ({"default_prompt_name": "query"}, "it must be None: call encode_query or encode_document"),
+    "a revision": ({"revision": "main"}, "revision is 'main'; it must be None: `e5-export` takes a revision"),
+    "half": ({"model_kwargs": {"dtype": "float16"}}, "must be None: the precision is chosen at export"),
+    "a length": ({"processor_kwargs": {"model_max_length": 9}}, "must be None: the tokenizer is that of the"),
+    "a configuration": ({"config_kwargs": {"x": 1}}, "must be None: the folder is configured at export"),
+    "less": ({"truncate_dim": 16}, "truncate_dim is 16; it must be None"),
+    "distance": (
+        {"similarity_fn_name": "euclidean"},
+        "is 'euclidean'; it must be 'cosine'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOT_OPENED)
+def test_what_it_is_not_opened_with(name: str, tiny_folder: Path) -> None:
+    options, message = NOT_OPENED[name]
+    with pytest.raises(OptionError, match=message):
+        E5SentenceTransformer(tiny_folder, **options)  # type: ignore[arg-type]
+
+
+def test_what_changes_nothing_is_ignored(tiny_folder: Path, model: Embedder) -> None:
+    encoder = E5SentenceTransformer(
+        str(tiny_folder),
+        device="cpu",
+        cache_folder="elsewhere",
+        trust_remote_code=True,
+        local_files_only=True,
+        token="t",  # noqa: S106 - no secret
+        backend="torch",
+        similarity_fn_name="cosine",
+    )
+    found = encoder.encode_query(
+        DOCUMENTS,
+        batch_size=8,
+        show_progress_bar=True,
+        output_value="sentence_embedding",
+        precision="float32",
+        device="cpu",
+        normalize_embeddings=True,
+    )
+    np.testing.assert_allclose(found, model.embed_queries(DOCUMENTS), atol=1e-6)
+    encoder.max_seq_length = model.max_tokens
+    with pytest.raises(OptionError, match=f"max_seq_length is 64; it must be {model.max_tokens}, as"):
+        encoder.max_seq_length = 64
 
 
 def test_a_model_is_opened_once(tiny_folder: Path, tiny_folder_copy: Path) -> None:
@@ -87,10 +147,10 @@ def test_a_model_is_opened_once(tiny_folder: Path, tiny_folder_copy: Path) -> No
 def test_it_takes_what_the_real_one_takes(method: str) -> None:
     from sentence_transformers import SentenceTransformer
 
-    real = inspect.signature(getattr(SentenceTransformer, method)).parameters
-    ours = inspect.signature(getattr(E5SentenceTransformer, method)).parameters
-    assert set(ours) <= set(real)
-    assert list(real)[: len(ours)][:4] == list(ours)[:4]
+    real = list(inspect.signature(getattr(SentenceTransformer, method)).parameters)
+    ours = list(inspect.signature(getattr(E5SentenceTransformer, method)).parameters)
+    # `kwargs` are for modules that a model folder does not have.
+    assert ours == [name for name in real if name != "kwargs"]
     names = {
         "similarity",
         "similarity_pairwise",
@@ -99,6 +159,22 @@ def test_it_takes_what_the_real_one_takes(method: str) -> None:
         "similarity_fn_name",
     }
     assert names <= set(dir(SentenceTransformer))
+
+
+@pytest.mark.reference
+def test_it_is_opened_as_the_real_one_is(tiny_folder: Path) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    real = set(inspect.signature(SentenceTransformer.__init__).parameters)
+    ours = set(inspect.signature(E5SentenceTransformer.__init__).parameters)
+    assert ours - real == {"task", "overflow", "threads"}
+    # Made of modules, written for a model card, or deprecated: nothing that one passes by habit.
+    assert real - ours == {"modules", "model_card_data", "use_auth_token"}
+    encoder = E5SentenceTransformer(tiny_folder, device=torch.device("cpu"))  # type: ignore[arg-type]
+    assert encoder.encode("tea", device=torch.device("cpu")).shape == (32,)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"device is device\(type='meta'\); it must be 'cpu'"):
+        encoder.encode("tea", device=torch.device("meta"))  # type: ignore[arg-type]
 
 
 @pytest.mark.reference

@@ -7,7 +7,8 @@
 
 Chroma stores an embedding function's name with the collection and refuses a function with another. The name
 of this one has the model's fingerprint in it, so that a collection cannot be filled or searched with another
-model's vectors.
+model's vectors. Chroma does not know that name in a new process, so pass `embedding_function` whenever a
+collection is opened.
 
 Raises:
     MissingExtraError: On import, if chromadb is not installed.
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from e5_onnx.errors import MissingExtraError
 from e5_onnx.integrations.errors import MixedVectorsError
 from e5_onnx.integrations.shared_model import shared_embedder
+from e5_onnx.texts import check_texts
 from e5_onnx.tokenization import OverflowPolicy
 
 try:
@@ -92,11 +94,11 @@ class E5EmbeddingFunction(EmbeddingFunction):  # type: ignore[misc]  # the libra
     # Chroma calls it by this name.
     def __call__(self, input: list[str]) -> Vectors:
         """Embeds documents, in their role."""
-        return list(self._model.embed_documents(input))
+        return list(self._model.embed_documents(check_texts(input)))
 
     def embed_query(self, input: list[str]) -> Vectors:
         """Embeds queries, in their role."""
-        return list(self._model.embed_queries(input, task=self._task))
+        return list(self._model.embed_queries(check_texts(input), task=self._task))
 
     def default_space(self) -> str:
         """How Chroma compares vectors if nobody says otherwise."""

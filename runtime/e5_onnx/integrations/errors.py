@@ -2,7 +2,8 @@
 
 e5_onnx.E5Error
 └── IntegrationError
-    └── MixedVectorsError   (ValueError)   a store already holds another model's vectors
+    ├── MixedVectorsError   (ValueError)   a store already holds another model's vectors
+    └── DocumentTypeError   (TypeError)    something else where documents of a library belong
 """
 
 from __future__ import annotations
@@ -21,3 +22,9 @@ class MixedVectorsError(IntegrationError, ValueError):
             f"{place} holds vectors of the model with fingerprint {held}, this model's is {offered}: they "
             "cannot be compared; open the model that they were made with, or embed everything anew elsewhere"
         )
+
+
+class DocumentTypeError(IntegrationError, TypeError):
+    def __init__(self, found: type, instead: str) -> None:
+        self.found, self.instead = found, instead
+        super().__init__(f"a document is {found.__name__}, not Document: {instead}")

@@ -3,8 +3,8 @@
 >>> from e5_onnx.integrations.haystack import E5DocumentEmbedder, E5TextEmbedder
 >>> pipeline.add_component("embedder", E5DocumentEmbedder("e5-large"))  # doctest: +SKIP
 
-A pipeline that was stored is made again with `Pipeline.loads(stored, allowed_modules=[...])`: Haystack wants
-to be told that this module is to be trusted.
+Haystack 3 loads a stored pipeline only from modules that it was told to trust. Importing this module tells
+it; a process that does not import it passes `allowed_modules=["e5_onnx.integrations.haystack"]`.
 
 Raises:
     MissingExtraError: On import, if haystack-ai is not installed.
@@ -12,20 +12,30 @@ Raises:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import MissingExtraError
+from e5_onnx.integrations.errors import DocumentTypeError
 from e5_onnx.integrations.fingerprints import FINGERPRINT_KEY, refuse_others
 from e5_onnx.integrations.shared_model import shared_embedder
+from e5_onnx.texts import check_texts
 from e5_onnx.tokenization import OverflowPolicy
 
 try:
     from haystack import Document, component, default_to_dict
 except ImportError as error:
     raise MissingExtraError("haystack", "haystack-ai") from error
+
+try:
+    from haystack.core.serialization import allow_deserialization_module
+except ImportError:
+    pass  # before Haystack 3, which loads from any module
+else:
+    allow_deserialization_module(__name__)
 
 if TYPE_CHECKING:
     from haystack.document_stores.types import DocumentStore
@@ -97,10 +107,18 @@ class E5TextEmbedder(_FolderComponent):
 
         Returns:
             `embedding`, and in `meta` the model's name and fingerprint.
+
+        Raises:
+            TextTypeError: If it is no str; documents are for E5DocumentEmbedder.
         """
         model = self._opened()
-        vector = model.embed_queries(text, task=self.task)
+        (vector,) = model.embed_queries(check_texts([text]), task=self.task)
         return {"embedding": vector.tolist(), "meta": _meta(model)}
+
+    @component.output_types(embedding=list[float], meta=Output)  # type: ignore[untyped-decorator]
+    async def run_async(self, text: str) -> Output:
+        """Does as `run` does, in a thread."""
+        return await asyncio.to_thread(self.run, text)
 
     def to_dict(self) -> Output:
         """What a pipeline stores of it."""
@@ -141,7 +159,11 @@ class E5DocumentEmbedder(_FolderComponent):
 
         Returns:
             `documents`, which are copies, and in `meta` the model's name and fingerprint.
+
+        Raises:
+            DocumentTypeError: If one is no Document; a query is for E5TextEmbedder.
         """
+        documents = _checked(documents)
         model = self._opened()
         vectors = model.embed_documents([self._text(document) for document in documents])
         embedded = [
@@ -153,6 +175,11 @@ class E5DocumentEmbedder(_FolderComponent):
             for document, vector in zip(documents, vectors, strict=True)
         ]
         return {"documents": embedded, "meta": _meta(model)}
+
+    @component.output_types(documents=list[Document], meta=Output)  # type: ignore[untyped-decorator]
+    async def run_async(self, documents: list[Document]) -> Output:
+        """Does as `run` does, in a thread."""
+        return await asyncio.to_thread(self.run, documents)
 
     def to_dict(self) -> Output:
         """What a pipeline stores of it."""
@@ -171,6 +198,17 @@ class E5DocumentEmbedder(_FolderComponent):
             document.meta[name] for name in self.meta_fields_to_embed if document.meta.get(name) is not None
         ]
         return self.embedding_separator.join([*map(str, fields), document.content or ""])
+
+
+def _checked(documents: Iterable[Document]) -> list[Document]:
+    instead = "pass a list of Document objects, or a query to E5TextEmbedder"
+    if isinstance(documents, Document) or not isinstance(documents, Iterable):
+        raise DocumentTypeError(type(documents), instead)
+    listed = list(documents)
+    for document in listed:
+        if not isinstance(document, Document):
+            raise DocumentTypeError(type(document), instead)
+    return listed
 
 
 def _meta(model: Embedder) -> Output:

@@ -9,13 +9,16 @@ Raises:
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from e5_onnx.errors import MissingExtraError
 from e5_onnx.integrations.fingerprints import FINGERPRINT_KEY, SAMPLE, refuse_others
 from e5_onnx.integrations.shared_model import shared_embedder
+from e5_onnx.texts import check_texts
 from e5_onnx.tokenization import OverflowPolicy
 
 try:
@@ -51,21 +54,32 @@ class E5Embeddings(Embeddings):  # type: ignore[misc]  # the library is optional
             FolderError: A leaf of it says what is wrong with the folder.
         """
         self._model = shared_embedder(folder, threads=threads, overflow=overflow)
-        self._task = task
+        self._task, self._overflow = task, overflow
 
     @property
     def fingerprint(self) -> str:
         """The model's."""
         return self._model.fingerprint
 
+    @property
+    def cache_namespace(self) -> str:
+        """The `namespace` of a `CacheBackedEmbeddings`: another model, task or overflow has another one.
+
+        Queries and documents need a store each all the same: LangChain's key is the text alone, and with
+        `query_embedding_cache=True` a query gets the vector of a document with its text.
+        """
+        # A digest, since LangChain's stores allow few characters in their keys.
+        decides = json.dumps([self.fingerprint, self._overflow, self._task])
+        return sha256(decides.encode()).hexdigest() + "-"
+
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embeds documents, in their role."""
-        vectors: list[list[float]] = self._model.embed_documents(texts).tolist()
+        vectors: list[list[float]] = self._model.embed_documents(check_texts(texts)).tolist()
         return vectors
 
     def embed_query(self, text: str) -> list[float]:
         """Embeds a query, in its role."""
-        vector: list[float] = self._model.embed_queries(text, task=self._task).tolist()
+        vector: list[float] = self._model.embed_queries(check_texts([text]), task=self._task)[0].tolist()
         return vector
 
     def stamp(self, documents: Sequence[Document]) -> list[Document]:

@@ -18,6 +18,7 @@ from e5_onnx.embedder import Embedder
 from e5_onnx.errors import MissingExtraError
 from e5_onnx.integrations.fingerprints import FINGERPRINT_KEY, SAMPLE, refuse_others
 from e5_onnx.integrations.shared_model import shared_embedder
+from e5_onnx.texts import check_texts
 from e5_onnx.tokenization import OverflowPolicy
 
 try:
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 class E5Embedding(BaseEmbedding):  # type: ignore[misc]  # the library is optional, so its types are not known
     """A model folder as LlamaIndex's embedding model.
+
+    An `embeddings_cache` keeps documents only: its key is the text alone, so that a query would get the
+    vector of a document with its text.
 
     Attributes:
         folder: A model folder made by `e5-export`.
@@ -89,19 +93,32 @@ class E5Embedding(BaseEmbedding):  # type: ignore[misc]  # the library is option
         metadata = [node.metadata for node in found]
         refuse_others(f"the {type(index).__name__}", metadata, self.fingerprint)
 
+    def get_query_embedding(self, query: str) -> list[float]:
+        """Embeds a query, in its role, without the cache."""
+        vector: list[float] = super(E5Embedding, self._without_cache()).get_query_embedding(query)
+        return vector
+
+    async def aget_query_embedding(self, query: str) -> list[float]:
+        """Embeds a query, in its role, without the cache."""
+        vector: list[float] = await super(E5Embedding, self._without_cache()).aget_query_embedding(query)
+        return vector
+
+    def _without_cache(self) -> E5Embedding:
+        return self.model_copy(update={"embeddings_cache": None})  # type: ignore[no-any-return]
+
     def _get_query_embedding(self, query: str) -> list[float]:
-        vector: list[float] = self._model.embed_queries(query, task=self.task).tolist()
+        vector: list[float] = self._model.embed_queries(check_texts([query]), task=self.task)[0].tolist()
         return vector
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return await asyncio.to_thread(self._get_query_embedding, query)
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        vector: list[float] = self._model.embed_documents(text).tolist()
+        vector: list[float] = self._model.embed_documents(check_texts([text]))[0].tolist()
         return vector
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        vectors: list[list[float]] = self._model.embed_documents(texts).tolist()
+        vectors: list[list[float]] = self._model.embed_documents(check_texts(texts)).tolist()
         return vectors
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
