@@ -7,6 +7,11 @@ REFERENCE_VENV ?= .venv-reference
 # Address of PyTorch's index of CPU builds, from its install page. Without it Linux may get a CUDA build.
 TORCH_INDEX ?=
 
+# Words for pytest, and what `make test-loaded` does.
+ARGS ?=
+BUSY ?= 16
+ROUNDS ?= 3
+
 # What branch coverage of each part must reach, in percent.
 RUNTIME_COVERAGE := 100
 TOTAL_COVERAGE := 93
@@ -17,12 +22,15 @@ too_old = "e5-onnx needs Python 3.11 or newer, and $(PYTHON) is older: try make 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check format clean always
+.PHONY: help demo test test-all test-loaded mutants check format clean always
 
 help:
 	@echo 'make demo      export the real multilingual-e5-small and ask it questions across languages'
 	@echo 'make test      the core tests: nothing but pip packages, no torch'
 	@echo 'make test-all  every test, those against torch, transformers and optimum included'
+	@echo '               both take ARGS: make test ARGS="tests/bulk -x" runs one folder'
+	@echo 'make test-loaded  every test, beside BUSY=16 processes that do nothing but work, ROUNDS=3 times'
+	@echo 'make mutants   changes in MODULES="FILE ..." that no test finds; TESTS="FILE ..." chooses tests'
 	@echo 'make check     format, lint, types, and the core tests with branch coverage'
 	@echo 'make format    write the format that make check wants'
 	@echo 'make clean     remove the virtual environments and what tools left behind'
@@ -33,11 +41,21 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp
 	$(say) 'test: all tests that need no torch'
-	@$(VENV)/bin/python -m pytest -m 'not reference and not browser'
+	@$(VENV)/bin/python -m pytest -m 'not reference and not browser' $(ARGS)
 
 test-all: $(REFERENCE_VENV)/reference.stamp
 	$(say) 'test-all: every test'
-	@$(REFERENCE_VENV)/bin/python -m pytest
+	@$(REFERENCE_VENV)/bin/python -m pytest $(ARGS)
+
+test-loaded: $(REFERENCE_VENV)/reference.stamp
+	$(say) 'test-loaded: every test, $(ROUNDS) times, beside $(BUSY) busy processes'
+	@busy=; trap 'kill $$busy' EXIT; trap 'exit 130' INT TERM; \
+	for _ in $$(seq $(BUSY)); do sh -c 'while :; do :; done' & busy="$$busy $$!"; done; \
+	for _ in $$(seq $(ROUNDS)); do $(REFERENCE_VENV)/bin/python -m pytest $(ARGS) || exit; done
+
+mutants: $(VENV)/mutants.stamp
+	$(say) 'mutants: of $(MODULES)'
+	@$(VENV)/bin/python tests/mutants.py $(MODULES) --tests '$(TESTS)'
 
 check: $(VENV)/dev.stamp
 	$(say) 'check: format'
@@ -81,6 +99,11 @@ $(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml constraints/ci.txt
 $(VENV)/dev.stamp: $(VENV)/demo.stamp
 	$(say) '$(VENV): installing the tools'
 	@$(VENV)/bin/python $(install) '.[bulk,demo,dev,export,lean,perf,serve]'
+	@touch $@
+
+$(VENV)/mutants.stamp: $(VENV)/dev.stamp
+	$(say) '$(VENV): installing what makes mutants'
+	@$(VENV)/bin/python $(install) '.[mutants]'
 	@touch $@
 
 $(REFERENCE_VENV)/reference.stamp: $(REFERENCE_VENV)/python.stamp pyproject.toml constraints/ci.txt
