@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tiny_models import InMemoryWeights, config, tiny_weights
+from tiny_models import BERT, InMemoryWeights, config, stored, tiny_weights
 from tiny_tokenizers import write_tiny_tokenizer
 
 from e5_onnx.manifest import Architecture
@@ -31,8 +31,8 @@ def as_stored(values: NDArray[np.float32], dtype: str) -> NDArray[np.float32]:
 
 
 def encode(values: NDArray[np.float32], dtype: str) -> Stored:
-    stored = as_stored(values, dtype)
-    return dtype, to_bfloat16_bits(stored) if dtype == "BF16" else stored.astype(_NUMPY[dtype])
+    rounded = as_stored(values, dtype)
+    return dtype, to_bfloat16_bits(rounded) if dtype == "BF16" else rounded.astype(_NUMPY[dtype])
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> Path:
@@ -67,15 +67,21 @@ def write_shards(folder: Path, tensors: Mapping[str, Stored], count: int) -> Pat
     return index
 
 
-def encoded(weights: InMemoryWeights, dtype: str = "F32", prefix: str = "") -> dict[str, Stored]:
-    return {prefix + name: encode(weights.read(name), dtype) for name in weights.names()}
+def encoded(
+    weights: InMemoryWeights, dtype: str = "F32", prefix: str = "", architecture: Architecture = BERT
+) -> dict[str, Stored]:
+    return {
+        prefix + stored(architecture, name): encode(weights.read(name), dtype) for name in weights.names()
+    }
 
 
 def write_folder(folder: Path, architecture: Architecture, **changes: object) -> Path:
     """A whole float32 checkpoint with a tiny tokenizer; `changes` are made to config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     write_config(folder, architecture, **changes)
-    write_safetensors(folder / "model.safetensors", encoded(tiny_weights(architecture)))
+    write_safetensors(
+        folder / "model.safetensors", encoded(tiny_weights(architecture), architecture=architecture)
+    )
     write_tiny_tokenizer(folder / "tokenizer.json")
     return folder
 

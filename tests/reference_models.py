@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import transformers
-from tiny_models import HF_CLASSES, config
+from tiny_models import KINDS, config
 
 from e5_onnx.manifest import Architecture
 
@@ -21,7 +21,7 @@ def save_random_model(
     **options: Any,
 ) -> Any:
     """Saves a seeded model with transformers' own save_pretrained, and returns it."""
-    kind = getattr(transformers, HF_CLASSES[architecture.body])
+    kind = getattr(transformers, KINDS[architecture.body].hf_class)
     settings = {
         key: value
         for key, value in config(architecture).items()

@@ -33,8 +33,8 @@ def embed(
     for position, token in enumerate(token_ids):
         word = table["embeddings.word_embeddings.weight"][token]
         place = table["embeddings.position_embeddings.weight"][position + architecture.position_offset]
-        segment = table["embeddings.token_type_embeddings.weight"][0]
-        states.append(norm(_add(word, place, segment), "embeddings.LayerNorm"))
+        segments = table.get("embeddings.token_type_embeddings.weight", [[0.0] * len(word)])
+        states.append(norm(_add(word, place, segments[0]), "embeddings.LayerNorm"))
     for layer in range(architecture.layers):
         here = f"encoder.layer.{layer}"
         query, key, value = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,28 @@ from e5_onnx.manifest import Architecture
 
 Floats = NDArray[np.float32]
 
-HF_CLASSES: dict[str, str] = {
-    "bert": "BertModel",
-    "xlm-roberta": "XLMRobertaModel",
-    "roberta": "RobertaModel",
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of encoder as transformers' own code has it.
+
+    Attributes:
+        hf_class: Its class without a head.
+        segments: Rows of the token type table; 0 for no such table.
+        keys: Its names of config.json's keys, by BERT's; None for a key that it does not have.
+        names: Its parts of tensors' names, by BERT's.
+    """
+
+    hf_class: str
+    segments: int
+    keys: dict[str, str | None] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+
+KINDS = {
+    "bert": Kind("BertModel", 2),
+    "xlm-roberta": Kind("XLMRobertaModel", 1),
+    "roberta": Kind("RobertaModel", 1),
 }
 
 BERT = Architecture(
@@ -58,9 +76,11 @@ class InMemoryWeights:
         return self.tensors[name][start:stop].copy()
 
 
-def type_rows(architecture: Architecture) -> int:
-    """Rows of the token type table: BERT has two segments, the RoBERTa family one."""
-    return 2 if architecture.body == "bert" else 1
+def stored(architecture: Architecture, name: str) -> str:
+    """The name that a tensor has in files, of BERT's name."""
+    for bert, own in KINDS[architecture.body].names.items():
+        name = name.replace(bert, own)
+    return name
 
 
 def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -69,10 +89,11 @@ def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (architecture.vocabulary, hidden),
         "embeddings.position_embeddings.weight": (architecture.positions, hidden),
-        "embeddings.token_type_embeddings.weight": (type_rows(architecture), hidden),
         "embeddings.LayerNorm.weight": (hidden,),
         "embeddings.LayerNorm.bias": (hidden,),
     }
+    if segments := KINDS[architecture.body].segments:
+        shapes["embeddings.token_type_embeddings.weight"] = (segments, hidden)
     linears = {
         "attention.self.query": (hidden, hidden),
         "attention.self.key": (hidden, hidden),
@@ -108,8 +129,9 @@ def tiny_weights(architecture: Architecture, seed: int = 0) -> InMemoryWeights:
 
 def config(architecture: Architecture) -> dict[str, object]:
     """The config.json of a Hugging Face checkpoint of this shape."""
-    return {
-        "architectures": [HF_CLASSES[architecture.body]],
+    kind = KINDS[architecture.body]
+    values = {
+        "architectures": [kind.hf_class],
         "model_type": architecture.body,
         "hidden_size": architecture.hidden,
         "num_hidden_layers": architecture.layers,
@@ -117,12 +139,14 @@ def config(architecture: Architecture) -> dict[str, object]:
         "intermediate_size": architecture.intermediate,
         "vocab_size": architecture.vocabulary,
         "max_position_embeddings": architecture.positions,
-        "type_vocab_size": type_rows(architecture),
+        "type_vocab_size": kind.segments,
         "layer_norm_eps": architecture.layer_norm_eps,
         "hidden_act": "gelu",
         "pad_token_id": max(architecture.position_offset - 1, 0),
         "position_embedding_type": "absolute",
     }
+    named = {kind.keys.get(key, key): value for key, value in values.items()}
+    return {key: value for key, value in named.items() if key is not None}
 
 
 def write_checkpoint(
@@ -147,7 +171,7 @@ def write_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config(architecture), indent=2), encoding="utf-8")
-    tensors = {prefix + name: weights.read(name) for name in weights.names()}
+    tensors = {prefix + stored(architecture, name): weights.read(name) for name in weights.names()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     if isinstance(tokenizer_json, Path):
         shutil.copyfile(tokenizer_json, folder / "tokenizer.json")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from tiny_models import BERT, ROBERTA, XLM_ROBERTA, tiny_weights
+from tiny_models import BODIES as ALL_BODIES
+from tiny_models import tiny_weights
 
 from e5_onnx.batching import pad
 from e5_onnx.manifest import Architecture
@@ -33,10 +34,7 @@ Ids = Sequence[np.ndarray]
 TOLERANCE = {"fp32 and NumPy": 2e-6, "smoothed and not": 2e-5, "company": 1e-6}
 
 # GroupQueryAttention takes heads of 8, 16, 24 ... channels.
-SHAPES = {
-    name: replace(shape, hidden=32, heads=4, intermediate=64)
-    for name, shape in {"bert": BERT, "xlm-roberta": XLM_ROBERTA, "roberta": ROBERTA}.items()
-}
+SHAPES = {shape.body: replace(shape, hidden=32, heads=4, intermediate=64) for shape in ALL_BODIES}
 BODIES = list(SHAPES)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from checkpoint_folders import write_folder, write_json
 from safetensors.numpy import load_file
-from tiny_models import BERT, BODIES, HF_CLASSES, ROBERTA, XLM_ROBERTA, InMemoryWeights, tiny_weights
+from tiny_models import BERT, BODIES, KINDS, ROBERTA, XLM_ROBERTA, InMemoryWeights, tiny_weights
 from tiny_tokenizers import write_tiny_bert_tokenizer, write_tiny_tokenizer
 
 from e5_onnx.manifest import Source
@@ -129,7 +129,7 @@ def test_berts_own_pad_id_is_kept(tmp_path):
 @pytest.mark.parametrize("architecture", BODIES, ids=lambda architecture: architecture.body)
 def test_the_config_names_the_class(tmp_path, architecture):
     write_hf_folder(without_folder(tmp_path, architecture), tmp_path / "hf")
-    assert read(tmp_path / "hf" / "config.json")["architectures"] == [HF_CLASSES[architecture.body]]
+    assert read(tmp_path / "hf" / "config.json")["architectures"] == [KINDS[architecture.body].hf_class]
 
 
 class TestSpecialTokens:

@@ -37,8 +37,8 @@ def assert_same(first, second):
 @pytest.mark.parametrize("prefix", ["", "bert.", "model.encoder."])
 def test_both_readings_find_the_same(tmp_path, architecture, dtype, prefix):
     folder = write_folder(tmp_path, architecture)
-    tensors = encoded(tiny_weights(architecture), dtype, prefix)
-    tensors["pooler.dense.bias"] = tensors[prefix + KEY]
+    tensors = encoded(tiny_weights(architecture), dtype, prefix, architecture)
+    tensors["pooler.dense.bias"] = tensors[f"{prefix}embeddings.LayerNorm.bias"]
     write_safetensors(folder / "model.safetensors", tensors)
     checkpoint = open_checkpoint(str(folder))
     assert_same(checkpoint.weights, read_again(checkpoint))

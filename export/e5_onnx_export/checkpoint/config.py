@@ -16,7 +16,6 @@ _OTHER_MODELS: Final = {
     "albert": "one layer's weights shared by all",
     "deberta": "relative positions",
     "deberta-v2": "relative positions",
-    "distilbert": "tensors of its own naming",
     "electra": "embeddings of their own width",
     "gemma3_text": "a decoder",
     "gpt2": "a decoder",

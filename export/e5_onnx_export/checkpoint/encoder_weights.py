@@ -15,7 +15,7 @@ from e5_onnx_export.errors import CheckpointError
 # None: any number of rows. Only row 0 of the token types is used.
 Shape = tuple[int | None, ...]
 
-_TYPE_TABLE: Final = "embeddings.token_type_embeddings.weight"
+TYPE_TABLE: Final = "embeddings.token_type_embeddings.weight"
 _NUMBER_FORMATS: Final = ("F64", "F32", "F16", "BF16")
 # A tensor in one of these is an integer or a float of 8 bits or less, and its scale is another tensor.
 _QUANTISED: Final = re.compile(r"(torch\.)?(q?u?int[248]|[IU]8|F[468]_|float[468]_).*", re.IGNORECASE)
@@ -37,7 +37,7 @@ def tensor_shapes(architecture: Architecture) -> dict[str, Shape]:
         **_norm("embeddings.LayerNorm", hidden),
     }
     if body_of(architecture).has_token_types:
-        shapes[_TYPE_TABLE] = (None, hidden)
+        shapes[TYPE_TABLE] = (None, hidden)
     for layer in range(architecture.layers):
         here = f"{LAYERS}.{layer}"
         for name in ("query", "key", "value"):
@@ -60,7 +60,7 @@ def _norm(name: str, hidden: int) -> dict[str, Shape]:
 
 def token_types(weights: Weights) -> int | None:
     """Returns the rows of an encoder's token type table, or None where it has no such table."""
-    return weights.shape(_TYPE_TABLE)[0] if _TYPE_TABLE in weights.names() else None
+    return weights.shape(TYPE_TABLE)[0] if TYPE_TABLE in weights.names() else None
 
 
 class EncoderWeights:

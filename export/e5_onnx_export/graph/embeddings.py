@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from e5_onnx.manifest import Architecture
 from e5_onnx_export.checkpoint import Weights
+from e5_onnx_export.checkpoint.encoder_weights import TYPE_TABLE, token_types
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.layout import Layout, TokenGrid
 from e5_onnx_export.graph.linear_id import LinearId
@@ -67,7 +68,9 @@ def _place_ids(
 
 
 def _position_table(architecture: Architecture, weights: Weights) -> NDArray[np.float32]:
-    """The rows that can be reached, with token type 0 added to each: every token has that type."""
+    """The rows that can be reached, with token type 0 added to each: every token has that type, if any."""
     first = max(architecture.position_offset - 1, 0)
     table = weights.read_rows("embeddings.position_embeddings.weight", first, architecture.positions)
-    return np.asarray(table + weights.read("embeddings.token_type_embeddings.weight")[0], np.float32)
+    if token_types(weights) is None:
+        return table
+    return np.asarray(table + weights.read(TYPE_TABLE)[0], np.float32)
