@@ -38,6 +38,31 @@ KINDS = {
     "bert": Kind("BertModel", 2),
     "xlm-roberta": Kind("XLMRobertaModel", 1),
     "roberta": Kind("RobertaModel", 1),
+    "distilbert": Kind(
+        "DistilBertModel",
+        0,
+        keys={
+            "num_hidden_layers": "n_layers",
+            "hidden_size": "dim",
+            "num_attention_heads": "n_heads",
+            "intermediate_size": "hidden_dim",
+            "hidden_act": "activation",
+            "layer_norm_eps": None,
+            "type_vocab_size": None,
+            "position_embedding_type": None,
+        },
+        names={
+            "encoder.layer": "transformer.layer",
+            "attention.self.query": "attention.q_lin",
+            "attention.self.key": "attention.k_lin",
+            "attention.self.value": "attention.v_lin",
+            "attention.output.dense": "attention.out_lin",
+            "attention.output.LayerNorm": "sa_layer_norm",
+            "intermediate.dense": "ffn.lin1",
+            "output.dense": "ffn.lin2",
+            "output.LayerNorm": "output_layer_norm",
+        },
+    ),
 }
 
 BERT = Architecture(
@@ -54,7 +79,8 @@ BERT = Architecture(
 # Pad id 1, so positions start at 2: 34 rows hold 32 tokens.
 XLM_ROBERTA = replace(BERT, body="xlm-roberta", positions=34, position_offset=2, layer_norm_eps=1e-5)
 ROBERTA = replace(XLM_ROBERTA, body="roberta")
-BODIES = (BERT, XLM_ROBERTA, ROBERTA)
+DISTILBERT = replace(BERT, body="distilbert")
+BODIES = (BERT, XLM_ROBERTA, ROBERTA, DISTILBERT)
 
 
 @dataclass(frozen=True, slots=True)

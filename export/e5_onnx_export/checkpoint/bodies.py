@@ -98,6 +98,33 @@ BODIES: Final = {
             prefix="roberta.",
             first_position="after pad",
         ),
+        Body(
+            word="distilbert",
+            title="DistilBERT",
+            classes={"distilbert": "DistilBertModel"},
+            prefix="distilbert.",
+            first_position="zero",
+            keys=ConfigKeys(
+                layers="n_layers",
+                hidden="dim",
+                heads="n_heads",
+                intermediate="hidden_dim",
+                activation="activation",
+                epsilon=None,
+            ),
+            layers="transformer.layer",
+            renamed={
+                "attention.self.query": "attention.q_lin",
+                "attention.self.key": "attention.k_lin",
+                "attention.self.value": "attention.v_lin",
+                "attention.output.dense": "attention.out_lin",
+                "attention.output.LayerNorm": "sa_layer_norm",
+                "intermediate.dense": "ffn.lin1",
+                "output.dense": "ffn.lin2",
+                "output.LayerNorm": "output_layer_norm",
+            },
+            has_token_types=False,
+        ),
     )
 }
 
