@@ -11,7 +11,7 @@ import pytest
 
 from e5_onnx.manifest import Parity
 from e5_onnx_export.errors import ParityError
-from e5_onnx_export.parity import Limit, gate, gate_cosine, gate_fp32, measure, parity_batches
+from e5_onnx_export.parity import Limit, gate, gate_cosine, gate_fp32, measure, parity_batches, worst_language
 
 GOOD = Parity(
     checked=True,
@@ -45,6 +45,15 @@ class TestMeasure:
         centred = (found.centred_cosine_mean, found.centred_cosine_min)
         assert (*cosines, *centred) == pytest.approx((1.0,) * 5, abs=1e-15)
         assert max(*cosines, *centred) <= 1
+
+    def test_no_cosine_is_above_one(self):
+        vectors = unit_vectors(texts=200)
+        exact = vectors.astype(np.float64)
+        squares = np.linalg.norm(exact, axis=1) ** 2
+        assert ((exact * exact).sum(axis=1) > squares).any()  # so that there is something to cut
+        for row in vectors:
+            assert measure(row[None], row[None], "numpy").cosine_min <= 1
+        assert worst_language(vectors, vectors, range(200)).cosine_mean <= 1
 
     def test_cosines_are_those_of_the_angles(self):
         found = measure(turned([0, 90, 180, 270]), turned([10, 100, 180, 300]), "torch")

@@ -68,6 +68,25 @@ def test_sums_of_pairs_by_hand() -> None:
     assert largest_pair_sum(weight[:1]).tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("bits", [7, 8])
+def test_the_largest_weight_of_a_column_takes_the_last_step(bits: int) -> None:
+    weight = np.array([[0.3, -2], [-0.2, 1.5], [0.1, 0]], np.float32)
+    last = {7: 64, 8: 127}[bits]
+    assert round_columns(weight, bits).values[0].tolist() == [last, -last]  # type: ignore[arg-type]
+
+
+def test_a_pair_that_ends_between_two_steps_is_not_rounded_beyond_the_limit() -> None:
+    # 63.5 and 64.5 steps of a 128th of their sum: a unit of float32 decides whether both are rounded up.
+    steps = np.random.default_rng(8).uniform(0.001, 1, 4000)
+    weight = np.stack([63.5 * steps, 64.5 * steps]).astype(np.float32)
+    assert largest_pair_sum(round_columns(weight, 8).values).max() <= PAIR_LIMIT
+
+
+def test_the_largest_value_of_each_row_takes_the_last_step() -> None:
+    rounded = round_rows(WEIGHT)
+    assert (np.abs(rounded.values).max(axis=1) == 127).all()
+
+
 def test_rows_are_rounded_to_half_a_step() -> None:
     rounded = round_rows(WEIGHT)
     error = np.abs(rounded.values * rounded.scales[:, None] - WEIGHT)
@@ -150,6 +169,17 @@ def test_the_search_takes_the_treatment_with_the_least_error() -> None:
     assert choice.error == trial.error(choice.treatment)
     assert choice.error < 0.5 * trial.error(Treatment(SYMMETRIC))
     assert choice.error == trial.choose().error
+
+
+def test_an_exponent_says_how_much_goes_into_the_weights() -> None:
+    trial = Trial(LinearId(0, "qkv"), sample(outliers()), WEIGHT, 8)
+    # 1, all: inputs reach as far in every channel. 0, none: so do the weights.
+    smoothed = trial._smoothing(1).apply(outliers())
+    reach = np.ptp(smoothed, axis=0)
+    assert reach == pytest.approx(np.full(64, reach[0]), rel=1e-4)
+    assert np.abs(smoothed.max(axis=0) + smoothed.min(axis=0)).max() <= 1e-4 * reach[0]
+    largest = np.abs(trial._smoothing(0).weight(WEIGHT)).max(axis=1)
+    assert largest == pytest.approx(np.full(64, largest[0]), rel=1e-4)
 
 
 def test_even_inputs_need_no_smoothing() -> None:
