@@ -152,7 +152,7 @@ def test_without_a_key_nobody_comes_in_by_a_strangers_name(serve_app: Callable[.
         assert {status(served, path, host) for host in NAMES} == {403}
         assert 403 not in {status(served, path, host) for host in (*ADDRESSES, *OWN)}
     refused = served.send("GET", "/info", headers={"Host": "evil.example"}).json()["error"]
-    assert (refused["code"], "--allow-host" in refused["message"]) == ("host_not_allowed", True)
+    assert (refused["code"], "`allow_host`" in refused["message"]) == ("host_not_allowed", True)
 
 
 def test_probes_may_come_by_any_name(serve_app: Callable[..., Served]) -> None:

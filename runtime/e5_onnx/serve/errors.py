@@ -84,7 +84,7 @@ class HostRefusedError(RequestError, PermissionError):
     status, code, kind = 403, "host_not_allowed", "permission_error"
 
     def __init__(self) -> None:
-        super().__init__("this Host header is not allowed: the operator can name it with --allow-host")
+        super().__init__("this Host header is not allowed: the operator can name it with `allow_host`")
 
 
 class NotOfferedError(RequestError, PermissionError):

@@ -133,7 +133,7 @@ class RoleChoice:
             raise BadInputError(
                 "this model writes queries and documents differently: say which these texts are with "
                 f'"{field}": "query" or "document", or by the model name "{name}:query" or '
-                f'"{name}:document"; the operator can choose one for such requests with --default-role',
+                f'"{name}:document"; the operator can choose one for such requests with `default_role`',
                 param=field,
             ) from error
 

@@ -25,5 +25,5 @@ async def ready(_request: Request, state: State) -> Response:
 async def metrics(_request: Request, state: State) -> Response:
     """Counters, to whoever has a key."""
     if not state.settings.keys:
-        raise NotOfferedError("metrics are given with a key only: set one, or use --metrics-address")
+        raise NotOfferedError("metrics are given with a key only: set one, or use `metrics_address`")
     return Response(state.metrics.text(), media_type=CONTENT_TYPE)

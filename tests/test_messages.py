@@ -1,0 +1,61 @@
+"""The library names parameters; `e5_onnx.cli.flags` alone knows the flag that sets one."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e5_onnx.cli.flags import FLAGS
+
+RUNTIME = Path(__file__).parents[1] / "runtime" / "e5_onnx"
+LIBRARY = [file for file in sorted(RUNTIME.rglob("*.py")) if "cli" not in file.relative_to(RUNTIME).parts]
+FLAG = re.compile(r"(?<![\w-])--[a-z]")
+
+# Words of a command that is started, not of a message.
+STARTED = {("serve/workers.py", "--listen-fd")}
+# Set from Python alone.
+NO_FLAG = {"exact_int8", "mode", "token_budget", "max_seq_length", "prompt_name"}
+
+
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
+
+
+def strings(tree: ast.Module) -> Iterator[str]:
+    """Every string of a module, but those that stand as statements, as docstrings do."""
+    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in statements:
+            yield node.value
+
+
+@pytest.mark.parametrize("file", LIBRARY, ids=lambda file: str(file.relative_to(RUNTIME)))
+def test_no_message_of_the_library_names_a_flag(file: Path) -> None:
+    name = file.relative_to(RUNTIME).as_posix()
+    found = [text for text in strings(parsed(file)) if FLAG.search(text) and (name, text) not in STARTED]
+    assert not found
+
+
+def refused_parameters() -> Iterator[str]:
+    """First arguments of every OptionError that the library makes, where they are written out."""
+    for file in LIBRARY:
+        for node in ast.walk(parsed(file)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "OptionError":
+                first = node.args[0]
+                if isinstance(first, ast.Constant):
+                    yield str(first.value)
+
+
+def test_every_parameter_that_is_refused_has_its_flag() -> None:
+    found = set(refused_parameters())
+    assert len(found) > 15
+    assert found - NO_FLAG <= FLAGS.keys()
+
+
+def test_flags_are_found_in_messages() -> None:
+    tree = ast.parse('def f(x):\n    """Of --role."""\n    raise E(f"{x}: set --role or a--b")')
+    assert [bool(FLAG.search(text)) for text in strings(tree)] == [True]
