@@ -52,9 +52,13 @@ def atomic_folder(target: Path, *, force: bool) -> Iterator[Path]:
 def check_target(target: Path, *, force: bool) -> None:
     """Refuses a target that exists, unless `force` is set and it is a model folder or empty.
 
+    An old folder that a killed export had moved aside is moved back first: it is all that there is.
+
     Raises:
         OutputExistsError: If so. A folder of anything else is never deleted, whatever `force` says.
     """
+    if not target.exists() and (moved := _leftovers(target, _REPLACED)):
+        moved[-1].rename(target)
     if not target.exists() and not target.is_symlink():
         return
     if not force:
@@ -81,11 +85,20 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _remove_leftovers(target: Path) -> None:
-    for kind in (_PARTIAL, _REPLACED):
-        for leftover in target.parent.glob(f".{target.name}{kind}*"):
-            owner = leftover.name.rsplit(kind, 1)[1].split("-")[0]
-            if not (owner.isdigit() and _is_running(int(owner))):
-                shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in _leftovers(target, _PARTIAL) + _leftovers(target, _REPLACED):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _leftovers(target: Path, kind: str) -> list[Path]:
+    """What exports to the target left when they were killed; nothing of one that still runs."""
+    start = f".{target.name}{kind}"
+    beside = target.parent.iterdir() if target.parent.is_dir() else ()
+    found = [path for path in beside if path.name.startswith(start)]
+    return sorted(path for path in found if not _has_owner(path.name.removeprefix(start).split("-")[0]))
+
+
+def _has_owner(pid: str) -> bool:
+    return pid.isdigit() and _is_running(int(pid))
 
 
 def _is_running(pid: int) -> bool:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,26 @@ def test_leftovers_of_dead_exports_are_removed(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "out", force=False) as partial:
         fill(partial)
     assert names(tmp_path) == sorted([mine.name, other.name, "out"])
+
+
+@pytest.mark.parametrize("name", ["out", "out [1]*"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_kill_between_the_two_renames_loses_nothing(fails: bool, name: str, tmp_path: Path) -> None:
+    """The old folder is moved aside, the new one is not in its place yet."""
+    out = tmp_path / name
+    old, new = (tmp_path / f".{name}.{kind}-{dead_process()}-0" for kind in ("replaced", "partial"))
+    for folder in (old, new):
+        folder.mkdir()
+        fill(folder, "old")
+    with pytest.raises(OutputExistsError):
+        check_target(out, force=False)
+    assert (out / "e5.json").read_text() == "old"
+    with suppress(ValueError), atomic_folder(out, force=True) as partial:
+        fill(partial)
+        if fails:
+            raise ValueError
+    assert (out / "e5.json").read_text() == ("old" if fails else "new")
+    assert names(tmp_path) == [name]
 
 
 def test_processes_of_others_count_as_running(monkeypatch: pytest.MonkeyPatch) -> None:
