@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from tiny_models import BERT, InMemoryWeights, config, stored, tiny_weights
-from tiny_tokenizers import write_tiny_tokenizer
+from tiny_tokenizers import write_tiny_tokenizer, write_tokenizer_config
 
 from e5_onnx.manifest import Architecture
 
@@ -83,6 +83,7 @@ def write_folder(folder: Path, architecture: Architecture, **changes: object) ->
         folder / "model.safetensors", encoded(tiny_weights(architecture), architecture=architecture)
     )
     write_tiny_tokenizer(folder / "tokenizer.json")
+    write_tokenizer_config(folder)
     return folder
 
 

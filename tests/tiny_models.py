@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from tiny_tokenizers import write_tokenizer_config
 
 from e5_onnx.manifest import Architecture
 
@@ -189,7 +190,7 @@ def write_checkpoint(
         folder: Made if missing.
         architecture: Its shape goes into config.json.
         weights: Saved in float32.
-        tokenizer_json: The text of a tokenizer.json, or the path of one to copy.
+        tokenizer_json: The text of a tokenizer.json, or the path of one to copy; `{}` for none that is used.
         prefix: Put before each tensor name, such as `roberta.` in checkpoints with a head.
 
     Returns:
@@ -203,4 +204,6 @@ def write_checkpoint(
         shutil.copyfile(tokenizer_json, folder / "tokenizer.json")
     else:
         (folder / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
+    if tokenizer_json != "{}":
+        write_tokenizer_config(folder)
     return folder

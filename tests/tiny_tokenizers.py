@@ -1,4 +1,4 @@
-"""Tiny tokenizers for tests, made with the `tokenizers` library; both have the tiny models' 300 tokens."""
+"""Tiny tokenizers for tests, made with the `tokenizers` library; all have the tiny models' 300 tokens."""
 
 from __future__ import annotations
 
@@ -7,11 +7,43 @@ import string
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers, processors
-from tokenizers.models import Unigram, WordPiece
+from tokenizers.models import BPE, Unigram, WordPiece
 
 VOCABULARY_SIZE = 300
 # What MiniLM's file does with 128: cut and pad whatever the caller wants.
 BAKED_IN_LENGTH = 16
+
+# By the kind of tokenizer.json.
+TOKENIZER_CONFIGS: dict[str, dict[str, object]] = {
+    "Unigram": {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+        "cls_token": "<s>",
+        "mask_token": "<mask>",
+    },
+    "BPE": {
+        "tokenizer_class": "RobertaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+        "cls_token": "<s>",
+        "mask_token": "<mask>",
+    },
+    "WordPiece": {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "unk_token": "[UNK]",
+        "sep_token": "[SEP]",
+        "pad_token": "[PAD]",
+        "cls_token": "[CLS]",
+        "mask_token": "[MASK]",
+    },
+}
 
 _WORDS = tuple(
     "the a of and to in is it for that what who where when how why was city river capital king moon sun tea "  # noqa: SIM905
@@ -87,6 +119,37 @@ def write_tiny_bert_tokenizer(path: Path) -> Path:
     tokenizer.enable_truncation(BAKED_IN_LENGTH)
     tokenizer.enable_padding(length=BAKED_IN_LENGTH, pad_id=0, pad_token="[PAD]")  # noqa: S106
     return _save(tokenizer, path)
+
+
+def write_tiny_bpe_tokenizer(path: Path) -> Path:
+    """Writes a tokenizer.json of RoBERTa's shape: byte-level BPE, `<s> $A </s>`, pad 1, `<mask>` last."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [
+        ("t", "e"),
+        ("te", "a"),
+        ("Ġ", "tea"),
+        ("Ġ", "t"),
+        ("h", "e"),
+        ("Ġt", "he"),
+        ("Ġ", "a"),
+        ("i", "n"),
+    ]
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *alphabet, *map("".join, merges)]
+    vocabulary = {piece: index for index, piece in enumerate((pieces + _FILLER)[: VOCABULARY_SIZE - 1])}
+    tokenizer = Tokenizer(BPE({**vocabulary, "<mask>": VOCABULARY_SIZE - 1}, merges, unk_token="<unk>"))  # noqa: S106
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    plain = [AddedToken(name, normalized=True) for name in ("<s>", "<pad>", "</s>", "<unk>")]
+    tokenizer.add_special_tokens([*plain, AddedToken("<mask>", lstrip=True, normalized=False)])
+    return _save(tokenizer, path)
+
+
+def write_tokenizer_config(folder: Path, **changes: object) -> Path:
+    """Writes the tokenizer_config.json of a folder's tiny tokenizer, whatever the model's body is."""
+    kind = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["type"]
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(TOKENIZER_CONFIGS[kind] | changes), "utf-8")
+    return path
 
 
 def _scored() -> list[tuple[str, float]]:

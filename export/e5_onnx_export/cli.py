@@ -20,7 +20,7 @@ from e5_onnx_export.errors import RecipeError, RequestError
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_export.quantize.rounding import WeightBits
-from e5_onnx_export.recipe_detection import RecipeRequest
+from e5_onnx_export.recipe_request import RecipeRequest
 from e5_onnx_export.request import (
     ExportReport,
     ExportRequest,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
@@ -19,12 +18,10 @@ from e5_onnx_export.checkpoint.config import architecture_values
 from e5_onnx_export.checkpoint.encoder_weights import token_types
 from e5_onnx_export.checkpoint.files import read_json_object
 from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
+from e5_onnx_export.checkpoint.tokenizer_settings import SPECIAL_TOKENS_NAME, TOKENIZER_CONFIG_NAME
 from e5_onnx_export.checkpoint.weights import SINGLE_NAME
 from e5_onnx_export.errors import CheckpointError
 from e5_onnx_export.special_tokens import special_tokens
-
-TOKENIZER_CONFIG_NAME: Final = "tokenizer_config.json"
-SPECIAL_TOKENS_NAME: Final = "special_tokens_map.json"
 
 StoredFormat = Literal["fp32", "fp16"]
 
@@ -85,7 +82,7 @@ def write_tokenizer(checkpoint: Checkpoint, folder: Path, *, max_tokens: int) ->
     Raises:
         CheckpointError: If one of the checkpoint's own files cannot be read.
     """
-    shutil.copyfile(checkpoint.tokenizer, folder / TOKENIZER_NAME)
+    (folder / TOKENIZER_NAME).write_bytes(checkpoint.tokenizer)
     tokens = special_tokens(checkpoint.tokenizer)
     config = {
         # Without a class transformers goes by the body, and multilingual-e5-small has a BERT body and an
@@ -99,6 +96,8 @@ def write_tokenizer(checkpoint: Checkpoint, folder: Path, *, max_tokens: int) ->
     }
     if config["tokenizer_class"] == _ANY_TOKENIZER_SINCE_5:
         config["tokenizer_class"] = _ANY_TOKENIZER
+    # A list since transformers 5, which version 4 cannot open; tokenizer.json has its tokens.
+    config.pop("extra_special_tokens", None)
     write_json(folder / TOKENIZER_CONFIG_NAME, config)
     write_json(folder / SPECIAL_TOKENS_NAME, _own(checkpoint, SPECIAL_TOKENS_NAME) or tokens)
 

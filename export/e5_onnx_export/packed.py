@@ -41,7 +41,7 @@ def write_packed(job: Job, folder: Path) -> Parity:
         ParityError: If its vectors are too far from the reference's.
     """
     _check_heads(job)
-    (folder / TOKENIZER_NAME).write_bytes(compact(job.checkpoint.tokenizer.read_bytes()))
+    (folder / TOKENIZER_NAME).write_bytes(compact(job.checkpoint.tokenizer))
     tokenizer = load_tokenizer(folder)
     authored = _AUTHORS[job.request.precision](job, folder, tokenizer)
     _write_golden(job, folder, tokenizer, tolerance=authored.tolerance)

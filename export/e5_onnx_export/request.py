@@ -9,7 +9,7 @@ from typing import Final, Literal
 from e5_onnx.manifest import Parity, Precision
 from e5_onnx_export.errors import RequestError
 from e5_onnx_export.quantize.rounding import WeightBits
-from e5_onnx_export.recipe_detection import RecipeRequest
+from e5_onnx_export.recipe_request import RecipeRequest
 
 GraphKind = Literal["packed", "standard"]
 TableBits = Literal[4, 8]

@@ -33,7 +33,7 @@ def disk_need(checkpoint: Checkpoint, request: ExportRequest) -> int:
 def model_bytes(checkpoint: Checkpoint, precision: Precision) -> int:
     """Estimates the size of a model folder, in bytes, some per cent too high."""
     shape = checkpoint.architecture
-    tokenizer = checkpoint.tokenizer.stat().st_size
+    tokenizer = len(checkpoint.tokenizer)
     table = shape.vocabulary * shape.hidden * _TABLE_BYTES[precision]
     linears = linear_parameters(shape) * _LINEAR_BYTES[precision]
     small = (shape.positions + 20 * shape.layers) * shape.hidden * 4

@@ -8,7 +8,8 @@ from typing import Final
 from e5_onnx.manifest import Pooling
 from e5_onnx.recipes import Recipe, Role
 from e5_onnx_export.checkpoint.model_folder import MODULES_NAME
-from e5_onnx_export.checkpoint.sentence_files import LENGTH_NAME, PROMPTS_NAME
+from e5_onnx_export.checkpoint.prompts import PROMPTS_NAME
+from e5_onnx_export.checkpoint.transformer_file import LENGTH_NAME
 from e5_onnx_export.hf_folder import write_json
 from e5_onnx_export.recipe_detection import EncodingChoice
 

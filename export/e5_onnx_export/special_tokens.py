@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
-
-from e5_onnx_export.checkpoint.files import MAX_TOKENIZER_BYTES, read_json
 
 _PADS: Final = ("<pad>", "[PAD]")
 _MASKS: Final = ("<mask>", "[MASK]")
@@ -14,20 +12,17 @@ _MASKS: Final = ("<mask>", "[MASK]")
 _ROBERTA_START: Final = "<s>"
 
 
-def special_tokens(tokenizer: Path) -> dict[str, str]:
+def special_tokens(tokenizer: bytes) -> dict[str, str]:
     """Returns the special tokens by the names that special_tokens_map.json gives them.
 
     Args:
-        tokenizer: A tokenizer.json.
+        tokenizer: A tokenizer.json that was read before.
 
     Returns:
         Of `cls_token`, `sep_token`, `bos_token`, `eos_token`, `unk_token`, `pad_token` and `mask_token` those
         that there are. Where the file has no token to pad with it is the closing one: padding is masked.
-
-    Raises:
-        CheckpointError: If the file is missing or not JSON.
     """
-    values = read_json(tokenizer, MAX_TOKENIZER_BYTES)
+    values = json.loads(tokenizer)
     added = [token["content"] for token in values.get("added_tokens") or ()]
     tokens = dict(_ends(values.get("post_processor")))
     if tokens.get("cls_token") == _ROBERTA_START:

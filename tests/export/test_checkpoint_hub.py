@@ -87,7 +87,10 @@ def repository(tmp_path):
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n", encoding="utf-8")
     write_json(folder / "modules.json", [])
     write_json(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 32})
+    for name in ("sentence_bert_config.json", "sentence_xlm-roberta_config.json"):
+        write_json(folder / name, {"max_seq_length": 32})
+    write_json(folder / "special_tokens_map.json", {"mask_token": "<mask>"})
+    write_json(folder / "added_tokens.json", {})
     write_json(folder / "config_sentence_transformers.json", {})
     for unwanted in ("pytorch_model.bin", "modeling_own.py", "tf_model.h5", "onnx/model.onnx"):
         (folder / unwanted).parent.mkdir(exist_ok=True)
@@ -105,10 +108,14 @@ def test_a_model_is_downloaded_and_only_what_is_needed_of_it(repository, open_mo
     assert hub.fetched() == {
         "config.json",
         "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
         "model.safetensors",
         "modules.json",
         "1_Pooling/config.json",
         "sentence_bert_config.json",
+        "sentence_xlm-roberta_config.json",
         "config_sentence_transformers.json",
         "README.md",
     }
@@ -127,6 +134,7 @@ def test_an_encoder_in_a_folder_of_its_own_is_downloaded(tmp_path, open_model):
         "modules.json",
         "0_BERT/config.json",
         "0_BERT/tokenizer.json",
+        "0_BERT/tokenizer_config.json",
         "0_BERT/model.safetensors",
     }
 

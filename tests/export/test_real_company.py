@@ -11,7 +11,7 @@ import pytest
 from e5_onnx.batching import pad
 from e5_onnx.silent import onnxruntime
 from e5_onnx_export import ExportRequest, export
-from e5_onnx_export.recipe_detection import RecipeRequest
+from e5_onnx_export.recipe_request import RecipeRequest
 from e5_onnx_export.texts import parity_texts
 
 pytestmark = pytest.mark.real

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from checkpoint_folders import write_config, write_folder, write_json
@@ -11,13 +10,13 @@ from e5_onnx.manifest import Source
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, WEB_SEARCH_TASK, Recipe
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from e5_onnx_export.errors import (
-    CheckpointError,
     RecipeError,
     UnknownPoolingError,
     UnknownRecipeError,
 )
 from e5_onnx_export.known_models import KNOWN_MODELS
-from e5_onnx_export.recipe_detection import RecipeRequest, detect
+from e5_onnx_export.recipe_detection import detect
+from e5_onnx_export.recipe_request import RecipeRequest
 
 NOTHING = RecipeRequest()
 MEAN = {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -27,7 +26,7 @@ CLS = {"word_embedding_dimension": 16, "pooling_mode_cls_token": True, "pooling_
 def bare(name, architecture=XLM_ROBERTA, revision=None):
     """A checkpoint of a name, without files."""
     source = Source(name=name, revision=revision, license=None, weights_sha256="0" * 64)
-    return Checkpoint(source, architecture, weights=None, tokenizer=Path("tokenizer.json"), folder=None)
+    return Checkpoint(source, architecture, weights=None, tokenizer=b"{}", folder=None)
 
 
 @pytest.fixture
@@ -44,18 +43,6 @@ def modules(folder, *kinds, pooling=MEAN):
     ]
     write_json(folder / "modules.json", rows)
     write_json(folder / "1_Pooling" / "config.json", pooling)
-
-
-def prompts(folder, values, default=None):
-    write_json(
-        folder / "config_sentence_transformers.json",
-        {
-            "__version__": {},
-            "prompts": values,
-            "default_prompt_name": default,
-            "similarity_fn_name": "cosine",
-        },
-    )
 
 
 def detected(folder, request=NOTHING):
@@ -204,108 +191,3 @@ def test_templates_by_flag(folder, request_, recipe):
 def test_malformed_flags_are_refused(folder, request_, sentence):
     with pytest.raises(RecipeError, match=sentence):
         detected(folder, request_)
-
-
-@pytest.mark.parametrize(
-    ("values", "recipe"),
-    [
-        ({"query": "query: ", "passage": "passage: "}, E5_PREFIX),
-        ({"query": "query: ", "document": "passage: "}, E5_PREFIX),
-        ({"query": "Q "}, Recipe("custom", "Q {text}", "{text}")),
-        ({"query": "", "document": "D "}, Recipe("custom", "{text}", "D {text}")),
-        ({"query": "Q ", "document": "", "passage": "P "}, Recipe("custom", "Q {text}", "{text}")),
-        ({"query": f"Instruct: {WEB_SEARCH_TASK}\nQuery: "}, E5_INSTRUCT),
-        (
-            {"query": "Instruct: Find {similar} code\nQuery: ", "document": ""},
-            replace(E5_INSTRUCT, default_task="Find {similar} code"),
-        ),
-    ],
-)
-def test_prompts_of_the_checkpoint_are_used(folder, values, recipe):
-    modules(folder, "Transformer", "Pooling", "Normalize")
-    prompts(folder, values)
-    choice = detected(folder)
-    assert choice.recipe == recipe
-    assert "config_sentence_transformers.json says" in choice.notes[0]
-
-
-def test_the_default_prompt_stands_in_for_both_roles(folder):
-    modules(folder, "Transformer", "Pooling", "Normalize")
-    prompts(folder, {"any": "A ", "query": "Q ", "sts": "S "}, default="any")
-    choice = detected(folder)
-    assert choice.recipe == Recipe("custom", "Q {text}", "A {text}")
-    assert "that neither role takes, not used: sts" in choice.notes[1]
-
-
-@pytest.mark.parametrize("values", [{}, {"query": "", "document": ""}, None, {"sts_query": "S "}])
-def test_prompts_that_say_nothing_of_the_roles_decide_nothing(folder, values):
-    modules(folder, "Transformer", "Pooling", "Normalize")
-    prompts(folder, values)
-    with pytest.raises(UnknownRecipeError):
-        detected(folder)
-    choice = detected(folder, RecipeRequest(recipe="plain"))
-    assert choice.recipe == PLAIN
-    assert len(choice.notes) == (values == {"sts_query": "S "})
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [RecipeRequest(recipe="plain"), RecipeRequest(query_template="Q: {text}"), RecipeRequest("e5-instruct")],
-)
-def test_prompts_in_conflict_with_a_flag_are_an_error(folder, request_):
-    modules(folder, "Transformer", "Pooling", "Normalize")
-    prompts(folder, {"query": "query: ", "passage": "passage: "})
-    with pytest.raises(
-        RecipeError, match=r"the flags ask for .* but config_sentence_transformers.json says e5-prefix"
-    ):
-        detected(folder, request_)
-
-
-@pytest.mark.parametrize(
-    ("request_", "name"),
-    [
-        (RecipeRequest(recipe="e5-prefix"), "e5-prefix"),
-        (RecipeRequest(query_template="query: {text}", document_template="passage: {text}"), "custom"),
-    ],
-)
-def test_a_flag_may_say_what_the_prompts_say(folder, request_, name):
-    modules(folder, "Transformer", "Pooling", "Normalize")
-    prompts(folder, {"query": "query: ", "passage": "passage: "})
-    choice = detected(folder, request_)
-    assert choice.recipe == replace(E5_PREFIX, name=name)
-
-
-def test_a_flag_leaves_the_default_task_to_the_prompts(folder):
-    prompts(folder, {"query": "Instruct: Find code\nQuery: "})
-    choice = detected(folder, RecipeRequest(recipe="e5-instruct"))
-    assert choice.recipe == replace(E5_INSTRUCT, default_task="Find code")
-
-
-def test_prompts_come_before_a_known_name(tmp_path):
-    folder = write_folder(tmp_path / "multilingual-e5-base", XLM_ROBERTA)
-    prompts(folder, {"query": "Q ", "document": "D "})
-    choice = detected(folder, RecipeRequest(pooling="cls"))
-    assert choice.recipe == Recipe("custom", "Q {text}", "D {text}")
-    assert choice.pooling == "cls"
-
-
-def test_prompts_that_agree_with_a_known_name_leave_it_its_length(tmp_path):
-    folder = write_folder(tmp_path / "multilingual-e5-base", XLM_ROBERTA)
-    prompts(folder, {"query": "query: ", "passage": "passage: "})
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 16})
-    assert detected(folder).max_tokens == 32
-
-
-@pytest.mark.parametrize(
-    ("values", "error", "sentence"),
-    [
-        ({"query": "{text} "}, RecipeError, "prompt 'query' contains a placeholder"),
-        ({"query": "{task}: "}, RecipeError, "prompt 'query' contains a placeholder"),
-        ({"query": 7}, CheckpointError, "prompts is {'query': 7}, not an object of texts"),
-        (["query"], CheckpointError, r"prompts is \['query'\]"),
-    ],
-)
-def test_malformed_prompts_are_refused(folder, values, error, sentence):
-    prompts(folder, values)
-    with pytest.raises(error, match=sentence):
-        detected(folder)

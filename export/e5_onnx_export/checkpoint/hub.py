@@ -22,6 +22,13 @@ from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME
 from e5_onnx_export.checkpoint.local import open_folder
 from e5_onnx_export.checkpoint.missing_files import ADAPTER_CONFIG_NAME
 from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME, encoder_folder
+from e5_onnx_export.checkpoint.prompts import PROMPTS_NAME
+from e5_onnx_export.checkpoint.tokenizer_settings import (
+    ADDED_TOKENS_NAME,
+    SPECIAL_TOKENS_NAME,
+    TOKENIZER_CONFIG_NAME,
+)
+from e5_onnx_export.checkpoint.transformer_file import TRANSFORMER_FILE_NAMES
 from e5_onnx_export.checkpoint.weights import INDEX_NAME, SINGLE_NAME
 from e5_onnx_export.errors import HubError, SourceError, SourceNotFoundError
 
@@ -36,9 +43,13 @@ _ENCODER_FILES: Final = (
     INDEX_NAME,
     "model-?????-of-?????.safetensors",
     ADAPTER_CONFIG_NAME,
-    "sentence_bert_config.json",
+    TOKENIZER_CONFIG_NAME,
+    SPECIAL_TOKENS_NAME,
+    ADDED_TOKENS_NAME,
+    *TRANSFORMER_FILE_NAMES,
 )
-_FILES: Final = (MODULES_NAME, "1_Pooling/config.json", "config_sentence_transformers.json", "README.md")
+# Modules have folders such as 1_Pooling.
+_FILES: Final = (MODULES_NAME, "?_*/config.json", PROMPTS_NAME, "README.md")
 _PICKLES: Final = (BIN_NAME, BIN_INDEX_NAME, "pytorch_model-?????-of-?????.bin")
 # Whatever old versions of sentence-transformers called it: 0_Transformer, 0_BERT, ...
 _ENCODER_FOLDER: Final = "0_*/"

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from e5_onnx.manifest import TOKENIZER_NAME, Source
-from e5_onnx_export.checkpoint.base import Checkpoint, StoredWeights
+from e5_onnx.manifest import TOKENIZER_NAME, Architecture, Source
+from e5_onnx_export.checkpoint.base import Checkpoint, StatedLength, StoredWeights
 from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME, open_bin
 from e5_onnx_export.checkpoint.config import read_architecture
 from e5_onnx_export.checkpoint.encoder_weights import select_encoder
 from e5_onnx_export.checkpoint.files import read_json_object, read_licence
+from e5_onnx_export.checkpoint.length import stated_length
 from e5_onnx_export.checkpoint.missing_files import no_config, no_tokenizer, no_weights, refuse_adapter
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, locate
-from e5_onnx_export.checkpoint.tokenizer_file import check_tokenizer
+from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME, ModelFolder, locate
+from e5_onnx_export.checkpoint.tokenizer_file import read_tokenizer
+from e5_onnx_export.checkpoint.tokenizer_settings import read_tokenizer_settings
+from e5_onnx_export.checkpoint.transformer_file import TransformerFile, read_transformer_file
 from e5_onnx_export.checkpoint.weights import INDEX_NAME, SINGLE_NAME, open_safetensors, sha256_of
 
 
@@ -43,8 +49,7 @@ def open_folder(folder: Path, *, name: str | None = None, revision: str | None =
     architecture = read_architecture(config, name)
     stored = _open_weights(encoder)
     weights = select_encoder(stored, architecture)
-    tokenizer = _find_tokenizer(encoder)
-    check_tokenizer(tokenizer, architecture.vocabulary)
+    text = _open_tokenizer(located, config, architecture)
     source = Source(
         name=name,
         revision=revision,
@@ -52,7 +57,9 @@ def open_folder(folder: Path, *, name: str | None = None, revision: str | None =
         weights_sha256=sha256_of(stored.paths),
     )
     notes = (weights.left_out,) if weights.left_out else ()
-    return Checkpoint(source, architecture, weights, tokenizer, located.top, encoder, stored, notes)
+    return Checkpoint(
+        source, architecture, weights, text.tokenizer, located.top, encoder, stored, text.length, notes
+    )
 
 
 def _open_weights(folder: Path) -> StoredWeights:
@@ -62,8 +69,20 @@ def _open_weights(folder: Path) -> StoredWeights:
     return stored
 
 
-def _find_tokenizer(folder: Path) -> Path:
-    tokenizer = folder / TOKENIZER_NAME
-    if not tokenizer.exists():
+@dataclass(frozen=True, slots=True)
+class _Text:
+    tokenizer: bytes
+    length: StatedLength | None
+
+
+def _open_tokenizer(located: ModelFolder, config: Mapping[str, Any], architecture: Architecture) -> _Text:
+    folder = located.encoder
+    path = folder / TOKENIZER_NAME
+    if not path.exists():
         raise no_tokenizer(folder)
-    return tokenizer
+    # Without modules.json sentence-transformers does not look for its other files.
+    is_sentence_model = (located.top / MODULES_NAME).exists()
+    file = read_transformer_file(folder, config) if is_sentence_model else TransformerFile()
+    settings = read_tokenizer_settings(folder, config, file.tokenizer_options)
+    tokenizer = read_tokenizer(path, settings, architecture=architecture, lower_case=file.lower_case)
+    return _Text(tokenizer, stated_length(file, settings))

@@ -8,6 +8,7 @@ from typing import Final
 from e5_onnx.manifest import TOKENIZER_NAME
 from e5_onnx_export.checkpoint.files import read_json_object
 from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
+from e5_onnx_export.checkpoint.tokenizer_classes import SLOW_CLASSES
 from e5_onnx_export.errors import CheckpointError
 
 ADAPTER_CONFIG_NAME: Final = "adapter_config.json"
@@ -31,8 +32,6 @@ _OTHER_WEIGHTS: Final = (
     ("*.onnx", "an ONNX graph's", "export from the checkpoint that the graph was made from"),
     ("*.gguf", "llama.cpp's", "export from the checkpoint that the file was made from"),
 )
-# transformers has these in Python only.
-_SLOW_ONLY: Final = ("BertJapaneseTokenizer", "PhobertTokenizer", "BertweetTokenizer")
 
 
 def refuse_adapter(folder: Path) -> None:
@@ -84,7 +83,7 @@ def no_tokenizer(folder: Path) -> CheckpointError:
     """What is wrong with a folder that has no tokenizer.json."""
     missing = f"is missing from {folder}"
     own = _tokenizer_class(folder)
-    if own in _SLOW_ONLY:
+    if own in SLOW_CLASSES:
         return CheckpointError(
             TOKENIZER_NAME,
             f"{missing}, and there can be none: {own} is code in Python, without a form for the `tokenizers` "

@@ -1,41 +1,29 @@
-"""What sentence-transformers' files say of a model: pooling, length, prompts. All of them are optional."""
+"""What sentence-transformers' files say of a model: modules, pooling, prompts. All of them are optional."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from e5_onnx.manifest import TOKENIZER_NAME, Pooling
+from e5_onnx.manifest import Pooling
 from e5_onnx_export.checkpoint.files import read_json, read_json_object
-from e5_onnx_export.checkpoint.model_folder import MODULES_NAME, beside, encoder_folder
-from e5_onnx_export.checkpoint.tokenizer_file import read_tokenizer_facts
-from e5_onnx_export.errors import CheckpointError, RecipeError, UnsupportedModelError
-
-LENGTH_NAME: Final = "sentence_bert_config.json"
-PROMPTS_NAME: Final = "config_sentence_transformers.json"
+from e5_onnx_export.checkpoint.model_folder import MODULES_NAME, beside
+from e5_onnx_export.checkpoint.prompts import Prompts, read_prompts
+from e5_onnx_export.errors import CheckpointError, UnsupportedModelError
 
 _LIBRARY: Final = "sentence_transformers."
-_MODULES: Final = ("Transformer", "Pooling", "Normalize")
+# Dropout does nothing where nothing is trained.
+_MODULES: Final = ("Transformer", "Pooling", "Normalize", "Dropout")
 _POOLINGS: Final[dict[str, Pooling]] = {
     "mean": "mean",
     "cls": "cls",
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
 }
-# What encode_query and encode_document of sentence-transformers look for, in this order.
-_QUERY_PROMPTS: Final = ("query",)
-_DOCUMENT_PROMPTS: Final = ("document", "passage", "corpus")
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """Texts put before a query and before a document; `unused` are the names of others in the file."""
-
-    query: str
-    document: str
-    unused: tuple[str, ...] = ()
+_USUAL_POOLING: Final = "mean"
+_NORMALIZED: Final = "sentence_embedding"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +33,24 @@ class SentenceFiles:
     Attributes:
         pooling: How token vectors become one.
         normalizes: Whether a Normalize module follows.
-        max_tokens: The longest text, in tokens.
+        pools_prompt: Whether the tokens of a prompt count in the pooling.
         prompts: What is written before a text.
     """
 
     pooling: Pooling | None = None
     normalizes: bool | None = None
-    max_tokens: int | None = None
+    pools_prompt: bool = True
     prompts: Prompts | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Pooled:
+    mode: Pooling
+    with_prompt: bool
+
+
 def read_sentence_files(folder: Path, source: str) -> SentenceFiles:
-    """Reads modules.json, its pooling's config, the length and the prompts.
+    """Reads modules.json, its pooling's config and the prompts.
 
     Args:
         folder: A checkpoint.
@@ -68,31 +62,34 @@ def read_sentence_files(folder: Path, source: str) -> SentenceFiles:
     Raises:
         UnsupportedModelError: If they ask for something other than mean or CLS pooling and normalisation.
         CheckpointError: If a file is damaged.
-        RecipeError: If a prompt cannot be written as a template.
     """
-    kinds, pooling = _read_modules(folder, source)
+    modules = _read_modules(folder, source)
+    kinds = [kind for kind, _ in modules]
+    paths = [path for kind, path in modules if kind == "Pooling"]
+    pooled = _read_pooling(folder, paths[0], source) if paths else None
     return SentenceFiles(
-        pooling=pooling,
+        pooling=None if pooled is None else pooled.mode,
         normalizes="Normalize" in kinds if kinds else None,
-        max_tokens=_read_length(encoder_folder(folder), source),
-        prompts=_read_prompts(folder),
+        pools_prompt=pooled is None or pooled.with_prompt,
+        prompts=read_prompts(folder, source, is_read=bool(modules)),
     )
 
 
-def _read_modules(folder: Path, source: str) -> tuple[list[str], Pooling | None]:
+def _read_modules(folder: Path, source: str) -> list[tuple[str, str]]:
+    """Kinds and paths; empty without the file."""
     if not (folder / MODULES_NAME).exists():
-        return [], None
-    modules = read_json(folder / MODULES_NAME)
-    if not isinstance(modules, list) or not all(_is_module(module) for module in modules):
-        raise CheckpointError(MODULES_NAME, f"holds {modules!r:.80}, not a list of modules")
-    kinds = []
-    pooling = None
-    for module in modules:
-        kind = _kind(module["type"], source)
-        kinds.append(kind)
-        if kind == "Pooling":
-            pooling = _read_pooling(folder, module["path"], source)
-    return kinds, pooling
+        return []
+    rows = read_json(folder / MODULES_NAME)
+    if not isinstance(rows, list) or not all(_is_module(row) for row in rows):
+        raise CheckpointError(MODULES_NAME, f"holds {rows!r:.80}, not a list of modules")
+    modules = []
+    for row in rows:
+        kind = _kind(row["type"], source)
+        modules.append((kind, row["path"]))
+        if kind == "Normalize":
+            _check_normalize(folder, row["path"], source)
+    _check_order([kind for kind, _ in modules if kind != "Dropout"], source)
+    return modules
 
 
 def _is_module(module: object) -> bool:
@@ -116,68 +113,41 @@ def _kind(module_type: str, source: str) -> str:
     return kind
 
 
-def _read_pooling(folder: Path, path: str, source: str) -> Pooling:
+def _check_order(kinds: list[str], source: str) -> None:
+    first = kinds
+    while first[-1:] == ["Normalize"]:
+        first = first[:-1]
+    if first != ["Transformer", "Pooling"]:
+        raise UnsupportedModelError(
+            source,
+            f"{MODULES_NAME} has the modules {', '.join(kinds) or '(none)'}, where the graph is a "
+            "Transformer, a Pooling and a Normalize",
+        )
+
+
+def _check_normalize(folder: Path, path: str, source: str) -> None:
+    file = beside(folder, path) / "config.json" if path else None
+    if file is None or not file.exists():
+        return
+    values = read_json_object(file)
+    names = {values.get(key, _NORMALIZED) for key in ("module_input_name", "module_output_name")}
+    if names != {_NORMALIZED}:
+        raise UnsupportedModelError(
+            source,
+            f"its Normalize module works on {' and '.join(sorted(map(str, names)))}, not on the vector",
+        )
+
+
+def _read_pooling(folder: Path, path: str, source: str) -> _Pooled:
     config = read_json_object(beside(folder, path) / "config.json")
-    modes = {key for key, value in config.items() if key.startswith("pooling_mode_") and value is True}
+    modes = {key for key, value in config.items() if key.startswith("pooling_mode_") and value}
     named = config.get("pooling_mode")
     if named is not None:
         modes = {named} if isinstance(named, str) else set(map(str, named))
+    # sentence-transformers' own default.
+    modes = modes or {_USUAL_POOLING}
     if len(modes) != 1 or not modes <= _POOLINGS.keys():
         raise UnsupportedModelError(
-            source,
-            f"it pools by {' and '.join(sorted(modes)) or 'nothing'}, where only mean or CLS alone is known",
+            source, f"it pools by {' and '.join(sorted(modes))}, and the graph pools by mean or CLS alone"
         )
-    if config.get("include_prompt") is False:
-        raise UnsupportedModelError(
-            source, "it leaves the prompt's tokens out of the pooling (include_prompt)"
-        )
-    return _POOLINGS[modes.pop()]
-
-
-def _read_length(folder: Path, source: str) -> int | None:
-    if not (folder / LENGTH_NAME).exists():
-        return None
-    values = read_json_object(folder / LENGTH_NAME)
-    if values.get("do_lower_case") is True and not read_tokenizer_facts(folder / TOKENIZER_NAME).lower_cases:
-        raise UnsupportedModelError(
-            source,
-            f"{LENGTH_NAME} asks for lower-cased text (do_lower_case), which its tokenizer does not make",
-        )
-    length = values.get("max_seq_length")
-    if length is None:
-        return None
-    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
-        raise CheckpointError(LENGTH_NAME, f"max_seq_length is {length!r:.80}, not a positive number")
-    return length
-
-
-def _read_prompts(folder: Path) -> Prompts | None:
-    if not (folder / PROMPTS_NAME).exists():
-        return None
-    values = read_json_object(folder / PROMPTS_NAME)
-    prompts = values.get("prompts") or {}
-    if not isinstance(prompts, dict) or not all(isinstance(prompt, str) for prompt in prompts.values()):
-        raise CheckpointError(PROMPTS_NAME, f"prompts is {prompts!r:.80}, not an object of texts")
-    for name, prompt in prompts.items():
-        _refuse_placeholders(name, prompt)
-    default = values.get("default_prompt_name")
-    used: set[str] = set()
-    query, document = (
-        _first(prompts, (*names, default), used) for names in (_QUERY_PROMPTS, _DOCUMENT_PROMPTS)
-    )
-    unused = tuple(sorted(name for name, prompt in prompts.items() if prompt and name not in used))
-    # sentence-transformers 5 writes empty prompts for every model: they say nothing.
-    return Prompts(query, document, unused) if query or document or unused else None
-
-
-def _first(prompts: Mapping[str, str], names: tuple[Any, ...], used: set[str]) -> str:
-    for name in names:
-        if name in prompts:
-            used.add(name)
-            return prompts[name]
-    return ""
-
-
-def _refuse_placeholders(name: str, prompt: str) -> None:
-    if "{text}" in prompt or "{task}" in prompt:
-        raise RecipeError(f"{PROMPTS_NAME}: prompt {name!r} contains a placeholder: {prompt!r:.80}")
+    return _Pooled(_POOLINGS[modes.pop()], config.get("include_prompt") is not False)

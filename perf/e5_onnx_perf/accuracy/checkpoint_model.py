@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, get_args
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from e5_onnx.encoded import Encoded
 from e5_onnx.errors import MissingExtraError, OptionError
 from e5_onnx.full_tokenizer import FullTokenizer
-from e5_onnx.manifest import Manifest, Pooling
+from e5_onnx.manifest import TOKENIZER_NAME, Manifest, Pooling
 from e5_onnx.recipes import Recipe, RecipeName
 from e5_onnx.texts import check_texts
 from e5_onnx.tokenization import truncate
@@ -129,7 +131,10 @@ class _LoadedTorch:
 
 def _load_torch(checkpoint: Checkpoint, choice: EncodingChoice) -> Loaded:
     reference = open_reference("torch", checkpoint, choice.pooling)
-    return _LoadedTorch(reference, FullTokenizer(checkpoint.tokenizer), choice)
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch, TOKENIZER_NAME)
+        path.write_bytes(checkpoint.tokenizer)
+        return _LoadedTorch(reference, FullTokenizer(path), choice)
 
 
 class _LoadedSentence:

@@ -63,7 +63,7 @@ def write_gguf(folder: Path, path: Path) -> None:
     checkpoint = open_checkpoint(str(folder))
     writer = gguf.GGUFWriter(path, _ARCHITECTURE)
     _add_shape(writer, checkpoint)
-    _add_tokenizer(writer, json.loads(checkpoint.tokenizer.read_text("utf-8")), checkpoint)
+    _add_tokenizer(writer, json.loads(checkpoint.tokenizer), checkpoint)
     for name, values in _tensors(checkpoint):
         if name.endswith(_IN_8_BITS):
             kind = gguf.GGMLQuantizationType.Q8_0
