@@ -18,6 +18,7 @@ from e5_onnx.encoded import Encoded
 from e5_onnx.engine import Request
 from e5_onnx.errors import RoleMissingError, TruncationWarning
 from e5_onnx.exact_int8 import ExactInt8
+from e5_onnx.folder import folder_path
 from e5_onnx.lifetime import Lifetime
 from e5_onnx.manifest import Manifest
 from e5_onnx.opening import open_engine
@@ -80,7 +81,7 @@ class Embedder:
         self._options = Options(
             threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8, mode, cache_dir
         )
-        self._path = Path(folder)
+        self._path = folder_path(folder)
         self._threads = choose_threads(threads).count
         engine = open_engine(self._path, self._options, self._threads)
         self._manifest, self._tokenizer_name = engine.manifest, engine.tokenizer.name
@@ -220,14 +221,9 @@ class Embedder:
         self._lifetime.end()
 
     def _request(
-        self,
-        role: Role,
-        task: str | None = None,
-        overflow: OverflowPolicy | None = None,
-        *,
-        first_index: int = 0,
+        self, role: Role, task: str | None, overflow: OverflowPolicy | None = None, *, first_index: int = 0
     ) -> Request:
-        return Request(role, task, overflow or self._options.overflow, first_index)
+        return Request(role, task, self._options.overflow if overflow is None else overflow, first_index)
 
     def _warn_of_truncation(self, count: int, overflow: OverflowPolicy | None) -> None:
         if count and (overflow or self._options.overflow) == "warn":

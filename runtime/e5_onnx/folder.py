@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from e5_onnx.errors import (
     IntegrityError,
     ManifestError,
     MissingFileError,
+    OptionError,
     StandardGraphError,
     UnsafeFolderError,
 )
@@ -81,6 +83,17 @@ class ModelFolder:
         """
         self.check()
         _check_hash(self.path / WEIGHTS_NAME, self.manifest.files[WEIGHTS_NAME])
+
+
+def folder_path(folder: str | os.PathLike[str]) -> Path:
+    """Returns the path of a folder as a caller named it.
+
+    Raises:
+        OptionError: If it is no path.
+    """
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise OptionError("folder", folder, "the path of a model folder")
+    return Path(folder)
 
 
 def open_folder(path: Path) -> ModelFolder:

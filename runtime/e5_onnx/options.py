@@ -40,4 +40,6 @@ class Options:
             raise OptionError("token_budget", self.token_budget, "a whole number of at least 1")
         if self.mode not in get_args(Mode):
             raise OptionError("mode", self.mode, f"one of {', '.join(get_args(Mode))}")
+        if not isinstance(self.cache_dir, str | os.PathLike | None):
+            raise OptionError("cache_dir", self.cache_dir, "a path, or None")
         check_policy(self.overflow, "document")

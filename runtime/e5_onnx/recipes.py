@@ -70,6 +70,8 @@ class Recipe:
                 if self.takes_task
                 else f"recipe {self.name!r} takes no task: leave `task` out"
             )
+        if task is not None:
+            _check_task(task)
         if role == "raw":
             return Template()
         return self._query_template(task) if role == "query" else _split(self.document_template)
@@ -95,6 +97,17 @@ class Recipe:
         before, after = self.query_template.split("{text}")
         # The task's own braces stay as they are: it is replaced, not formatted.
         return Template(before.replace("{task}", task), after.replace("{task}", task))
+
+
+def _check_task(task: object) -> None:
+    if not isinstance(task, str):
+        raise TaskError(f"`task` is {type(task).__name__}, not str")
+    try:
+        task.encode()
+    except UnicodeEncodeError as error:
+        raise TaskError(
+            f"`task` has a lone surrogate at character {error.start}: it is not valid Unicode"
+        ) from None
 
 
 def _split(template: str) -> Template:

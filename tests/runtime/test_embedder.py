@@ -234,6 +234,16 @@ class TestBadInput:
         assert np.isfinite(vector).all()
         assert close(model.embed_documents([text, "the city " * 20])[0], vector)
 
+    @pytest.mark.parametrize("overflow", ["", [], 5, False])
+    def test_overflow(self, model: Embedder, overflow: object) -> None:
+        for call in (model.encode, lambda texts, **options: list(model.stream(texts, **options))):
+            with pytest.raises(OptionError, match=r"overflow is .*; it must be one of warn,"):
+                call(["a"], role="document", overflow=overflow)
+
+    def test_cache_dir(self, tiny_folder: Path) -> None:
+        with pytest.raises(OptionError, match="cache_dir is 5; it must be a path, or None"):
+            Embedder(tiny_folder, cache_dir=5)  # type: ignore[arg-type]
+
     @pytest.mark.parametrize("budget", [0, -1, 1.5, True, "9"])
     def test_token_budget(self, tiny_folder: Path, budget: object) -> None:
         with pytest.raises(OptionError, match=r"token_budget is .* it must be a whole number of at least 1"):

@@ -18,11 +18,13 @@ from e5_onnx.errors import (
     ManifestError,
     MissingFileError,
     ModelLoadError,
+    OptionError,
     RuntimeTooOldError,
     StandardGraphError,
     UnsafeFolderError,
 )
 from e5_onnx.folder import open_folder
+from e5_onnx.integrations.sentence_transformers import E5SentenceTransformer
 
 WEIGHTS = "model.onnx.data"
 
@@ -73,6 +75,14 @@ def test_a_checkpoint_is_not_a_model_folder(tmp_path: Path) -> None:
         CheckpointFolderError, match=f"`e5-export {re.escape(str(tmp_path))} OUT` and open OUT"
     ):
         Embedder(tmp_path)
+
+
+@pytest.mark.parametrize("folder", [None, 5, b"model", ["model"], ""])
+def test_a_folder_that_is_no_path_is_refused(folder: object) -> None:
+    message = f"folder is {re.escape(repr(folder))}; it must be the path of a model folder"
+    for kind in (Embedder, E5SentenceTransformer):
+        with pytest.raises(OptionError, match=message):
+            kind(folder)
 
 
 def test_a_file_is_not_a_folder(tiny_folder: Path) -> None:

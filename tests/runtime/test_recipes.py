@@ -95,6 +95,20 @@ def test_recipes_without_instructions_take_no_task(recipe: Recipe, task: str) ->
         recipe.template("query", task)
 
 
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (5, "`task` is int, not str"),
+        (["find"], "`task` is list, not str"),
+        (b"find", "`task` is bytes, not str"),
+        ("ab\ud800", "`task` has a lone surrogate at character 2: it is not valid Unicode"),
+    ],
+)
+def test_a_task_that_is_no_text_is_refused(task: object, message: str) -> None:
+    with pytest.raises(TaskError, match=f"^{message}$"):
+        E5_INSTRUCT.template("query", task)  # type: ignore[arg-type]
+
+
 def test_a_task_may_stand_behind_the_text() -> None:
     behind = Recipe("custom", "{text} ({task})", "{text}", "find it")
     assert behind.takes_task

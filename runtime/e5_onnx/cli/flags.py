@@ -17,6 +17,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "default_role": "--default-role",
     "documents": "DOCUMENTS",
     "engine": "--engine",
+    "folder": "MODEL",
     "header_timeout": "--header-timeout",
     "host": "--host",
     "id_column": "--id-column",

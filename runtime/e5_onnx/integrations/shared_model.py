@@ -9,7 +9,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from e5_onnx.embedder import Embedder
-from e5_onnx.folder import open_folder
+from e5_onnx.folder import folder_path, open_folder
 from e5_onnx.tokenization import OverflowPolicy
 
 _Key = tuple[int, Path, str, int | None, OverflowPolicy]
@@ -34,7 +34,7 @@ def shared_embedder(
         FolderError: A leaf of it says what is wrong with the folder.
         OptionError: For a value out of range.
     """
-    path = Path(folder).absolute()
+    path = folder_path(folder).absolute()
     # A folder that was exported anew is another model, and a fork has to open its own.
     key = (os.getpid(), path, open_folder(path).manifest.fingerprint, threads, overflow)
     with _LOCK:
