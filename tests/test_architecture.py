@@ -205,7 +205,7 @@ def test_the_exporter_imports_exactly_what_its_extras_declare() -> None:
     # onnx is declared for its version: it is onnx-ir that imports it.
     needed = declared("export") - {"onnx"}
     found = {row.top for row in foreign("e5_onnx_export")}
-    assert needed <= found <= declared() | declared("export", "reference", "demo")
+    assert needed <= found <= declared() | declared("export", "reference", "optimum", "demo")
 
 
 def test_perf_imports_what_its_extras_declare() -> None:
@@ -214,7 +214,9 @@ def test_perf_imports_what_its_extras_declare() -> None:
         declared("perf")
         <= found
         <= declared()
-        | declared("export", "reference", "perf", "bulk", "serve", "mteb", "peers", "llama-cpp", "ray")
+        | declared(
+            "export", "reference", "optimum", "perf", "bulk", "serve", "mteb", "peers", "llama-cpp", "ray"
+        )
     )
 
 
@@ -237,7 +239,7 @@ def test_the_runtime_loads_nothing_heavy(without: set[str]) -> None:
 
 
 def test_the_exporter_starts_without_its_optional_extras() -> None:
-    optional = declared("reference", "demo") - declared("export")
+    optional = declared("reference", "optimum", "demo") - declared("export")
     exporter = ("e5_onnx_export.pipeline", "e5_onnx_export.cli")
     assert imported(*exporter, without=optional, of=optional | {"onnx_ir"}) == ["onnx_ir"]
 

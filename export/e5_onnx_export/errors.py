@@ -143,11 +143,11 @@ class DiskSpaceError(ExportError, OSError):
 
 
 class ToolError(ExportError, RuntimeError):
-    def __init__(self, tool: str, reason: BaseException) -> None:
-        self.tool, self.reason = tool, reason
+    def __init__(self, tool: str, reason: BaseException, *, extra: str) -> None:
+        self.tool, self.reason, self.extra = tool, reason, extra
         super().__init__(
             f"{tool} failed with {type(reason).__name__}: {reason}; its version may not go with the others: "
-            "`pip install 'e5-onnx[reference]'`"
+            f"`pip install 'e5-onnx[{extra}]'` in an environment of its own"
         )
 
 

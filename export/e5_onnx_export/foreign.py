@@ -13,13 +13,14 @@ from e5_onnx_export.errors import ToolError
 
 
 @contextmanager
-def foreign_tool(tool: str) -> Iterator[None]:
+def foreign_tool(tool: str, *, extra: str) -> Iterator[None]:
     """Runs a block of another tool's code without its advice and progress bars.
 
     What these tools warn of is measured afterwards, and `e5-export --json` needs stdout for itself.
 
     Args:
         tool: Its name, for messages.
+        extra: What brings it.
 
     Raises:
         MissingExtraError: If a module is not installed.
@@ -34,9 +35,9 @@ def foreign_tool(tool: str) -> Iterator[None]:
     except (E5Error, OSError):
         raise
     except ModuleNotFoundError as error:
-        raise MissingExtraError("reference", error.name or tool) from error
+        raise MissingExtraError(extra, error.name or tool) from error
     # Of the tools' own making: torch alone raises a dozen kinds.
     except Exception as error:
-        raise ToolError(tool, error) from error
+        raise ToolError(tool, error, extra=extra) from error
     finally:
         logging.disable(disabled)

@@ -27,10 +27,10 @@ def export_with_optimum(checkpoint: Checkpoint, work: Path) -> Path:
         The path of model.onnx; where it is larger than 2 GB its weights are beside it in model.onnx_data.
 
     Raises:
-        MissingExtraError: If the `[reference]` extra is not installed.
+        MissingExtraError: If the `[optimum]` extra is not installed.
         ToolError: If optimum fails.
     """
-    with foreign_tool("optimum"):
+    with foreign_tool("optimum", extra="optimum"):
         from optimum.exporters.onnx import main_export
 
         source, out = work / "checkpoint", work / "optimum"

@@ -37,7 +37,7 @@ def write_standard(job: Job, folder: Path) -> Parity:
     Raises:
         ParityError: If a tool's vectors are too far from the reference's.
         ToolError: If optimum cannot export it, or a tool not open it.
-        MissingExtraError: If the `[reference]` extra is not installed.
+        MissingExtraError: If the `[optimum]` extra is not installed.
     """
     checkpoint, choice = job.checkpoint, job.choice
     job.progress.step("exporting with optimum")

@@ -77,7 +77,7 @@ def try_standard(job: Job, folder: Path) -> Trial:
         ToolError: If a tool cannot open the folder.
     """
     samples = tokenize_samples(parity_texts(), load_tokenizer(folder), job.choice)
-    with foreign_tool("onnxruntime"):
+    with foreign_tool("onnxruntime", extra="optimum"):
         vectors = _with_onnxruntime(folder, samples, job.choice.pooling)
     truth, parity = vectors, Parity(checked=False, reference="none")
     if job.request.reference != "none":
@@ -102,7 +102,7 @@ def try_standard(job: Job, folder: Path) -> Trial:
 def _try(
     tool: Tool, folder: Path, texts: Sequence[SampleText], *, choice: EncodingChoice, truth: Floats
 ) -> None:
-    with foreign_tool(tool.name):
+    with foreign_tool(tool.name, extra="optimum"):
         found = tool.embed(folder, texts, choice)
     try:
         gate_fp32(measure(truth, found, "own"))

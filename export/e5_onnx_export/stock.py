@@ -33,7 +33,7 @@ def write_stock_graph(checkpoint: Checkpoint, choice: EncodingChoice, folder: Pa
         folder: Where the two files go; it has room for three fp32 copies of the weights meanwhile.
 
     Raises:
-        MissingExtraError: If the `[reference]` extra is not installed.
+        MissingExtraError: If the `[optimum]` extra is not installed.
         ToolError: If optimum fails.
     """
     with tempfile.TemporaryDirectory(dir=folder, prefix="stock-") as scratch:
@@ -53,10 +53,10 @@ def quantise_with_optimum(graph: Path, out: Path) -> Path:
         The path of the quantised graph; its weights are in a file beside it.
 
     Raises:
-        MissingExtraError: If the `[reference]` extra is not installed.
+        MissingExtraError: If the `[optimum]` extra is not installed.
         ToolError: If optimum fails.
     """
-    with foreign_tool("optimum"):
+    with foreign_tool("optimum", extra="optimum"):
         from optimum.onnxruntime import ORTQuantizer
         from optimum.onnxruntime.configuration import AutoQuantizationConfig
 

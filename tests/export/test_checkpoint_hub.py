@@ -189,6 +189,19 @@ def test_a_killed_download_goes_on_where_it_stopped(tmp_path, start_opening, ope
     assert hub.downloads("model.safetensors") == [None, f"bytes={BLOCK}-"]
 
 
+def test_a_file_that_arrives_damaged_is_not_kept(tmp_path, repository, open_model):
+    with serve(MODEL, repository) as hub:
+        right = hub.files["model.safetensors"]
+        hub.send_instead["model.safetensors"] = right[:-1] + bytes([right[-1] ^ 1])
+        refused = open_model(hub.endpoint)
+        assert list((tmp_path / "hf").rglob("blobs/*.incomplete")) == []
+        hub.send_instead.clear()
+        opened = open_model(hub.endpoint)
+    assert refused["error"] == "HubError"
+    assert "arrived damaged and was removed: try again" in refused["message"]
+    assert opened["rows"] == tiny_weights(XLM_ROBERTA).read_rows(WORDS, 290, 292).tolist()
+
+
 def has_a_block(process, cache):
     assert process.poll() is None, process.communicate()
     sizes = [file.stat().st_size for file in cache.rglob("blobs/*.incomplete") if file.exists()]

@@ -26,7 +26,7 @@ from e5_onnx_export.request import ExportRequest
 from e5_onnx_export.standard import MARKER_NAME, write_standard
 from e5_onnx_export.standard_trial import Tool, try_standard
 
-pytestmark = pytest.mark.reference
+pytestmark = pytest.mark.optimum
 
 SUFFIXED = RecipeRequest(query_template="Q: {text} ?", document_template="{text} .", pooling="cls")
 FILES = {
@@ -203,7 +203,7 @@ class TestFailures:
     def test_optimum_is_not_installed(self, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, "optimum.exporters.onnx", None)
         request = requested(checkpoint(tmp_path / "tiny", BERT), tmp_path / "out")
-        with pytest.raises(MissingExtraError, match=r"pip install 'e5-onnx\[reference\]'"):
+        with pytest.raises(MissingExtraError, match=r"pip install 'e5-onnx\[optimum\]'"):
             export(request)
         assert not request.out.exists()
 

@@ -25,7 +25,7 @@ from e5_onnx_export.reference import open_reference
 from e5_onnx_export.samples import run_graph
 from e5_onnx_export.stock import quantise_with_optimum, write_pooled_graph, write_stock_graph
 
-pytestmark = pytest.mark.reference
+pytestmark = pytest.mark.optimum
 
 LENGTHS = (1, 2, 32, 5, 17, 5, 9, 30)
 over_bodies = pytest.mark.parametrize("architecture", BODIES, ids=lambda architecture: architecture.body)
@@ -155,5 +155,5 @@ def test_nothing_is_printed(tmp_path, capfd):
 
 def test_the_quantiser_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optimum.onnxruntime", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'e5-onnx\[reference\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'e5-onnx\[optimum\]'"):
         quantise_with_optimum(tmp_path / GRAPH_NAME, tmp_path / "out")

@@ -34,7 +34,7 @@ def test_the_tables_are_complete() -> None:
     assert set(get_args(PeerName)) == set(_MODULES) == set(LEAST)
 
 
-@pytest.mark.reference
+@pytest.mark.optimum
 @pytest.mark.filterwarnings("ignore")  # of six other projects
 @pytest.mark.parametrize("name", LEAST)
 def test_a_peer_does_the_same_work(
@@ -125,7 +125,7 @@ def test_the_mean_leaves_padding_out() -> None:
     assert pooled == pytest.approx(np.array([[0.5**0.5, 0.5**0.5], [0.6, 0.8]]), abs=1e-6)
 
 
-@pytest.mark.reference
+@pytest.mark.optimum
 def test_a_gguf_file_holds_the_checkpoint(exported, tmp_path: Path) -> None:
     gguf = pytest.importorskip("gguf")
     from e5_onnx_perf.peers.gguf_file import write_gguf

@@ -19,6 +19,7 @@ from huggingface_hub.errors import (
 from e5_onnx.manifest import TOKENIZER_NAME
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME
+from e5_onnx_export.checkpoint.large_files import fetch_large_files
 from e5_onnx_export.checkpoint.local import open_folder
 from e5_onnx_export.checkpoint.missing_files import ADAPTER_CONFIG_NAME
 from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME, encoder_folder
@@ -87,9 +88,13 @@ def _anywhere(files: tuple[str, ...]) -> tuple[str, ...]:
 
 def _download(model: str, revision: str | None, files: tuple[str, ...]) -> Path:
     try:
+        large = [pattern for pattern in files if pattern.endswith((".safetensors", ".bin"))]
+        fetch_large_files(model, revision=revision, patterns=large)
         return Path(
             snapshot_download(model, revision=revision, allow_patterns=list(files), library_name="e5-onnx")
         )
+    except HubError:
+        raise
     # The one seam: the hub's errors, those of its HTTP library (requests or httpx) and of the disk.
     except Exception as error:
         raise explain(error, model, revision) from error
