@@ -61,7 +61,7 @@ class Embedder:
                 cuts, `error` raises before any work, `window` embeds documents in overlapping windows.
             verify: Whether to hash every byte of the weights first, and not only a sample.
             fingerprint: The only fingerprint to accept. Since it vouches for the folder's origin, it implies
-                `verify`.
+                `verify`, and tokenizer.json, which it covers, is used where `tokenizer` is `auto`.
             tokenizer: `tokenizers`, the small `tokie`, or `auto`: tokie where it is installed and the folder
                 proves it equal.
             exact_int8: Whether to use slower kernels that are exact on CPUs without VNNI; `auto` tries this

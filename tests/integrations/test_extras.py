@@ -36,5 +36,5 @@ def test_stored_fingerprints_are_compared() -> None:
     assert isinstance(caught.value, E5Error)
     assert str(caught.value) == (
         "the store holds vectors of the model with fingerprint bb, this model's is aa: they cannot be "
-        "compared; open the model that they were made with, or embed everything anew elsewhere"
+        "compared; open the model that they were made with, or embed everything again elsewhere"
     )

@@ -27,7 +27,7 @@ from e5_onnx.errors import (
 
 TEXTS = ["moon", "the river of the city is red", "", "what is the capital", "東京", "tea " * 40]
 
-# A text alone against the same text in company, fp32.
+# The largest difference between a text alone and in a batch, fp32.
 ALONE = 2e-6
 
 

@@ -20,7 +20,7 @@ class MixedVectorsError(IntegrationError, ValueError):
         self.place, self.held, self.offered = place, held, offered
         super().__init__(
             f"{place} holds vectors of the model with fingerprint {held}, this model's is {offered}: they "
-            "cannot be compared; open the model that they were made with, or embed everything anew elsewhere"
+            "cannot be compared; open the model that they were made with, or embed everything again elsewhere"
         )
 
 

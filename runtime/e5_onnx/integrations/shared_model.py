@@ -1,4 +1,4 @@
-"""Open models, shared: some libraries make an object of an integration anew for every query."""
+"""Open models, shared: some libraries make a new object of an integration for every query."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def shared_embedder(
 ) -> Embedder:
     """Opens a folder, or returns the Embedder that it is open in already.
 
-    It is let go when nobody holds it any more; who has it does not close it.
+    It is closed when nobody refers to it any more; callers do not close it.
 
     Args:
         folder: A model folder.
@@ -35,7 +35,7 @@ def shared_embedder(
         OptionError: For a value out of range.
     """
     path = folder_path(folder).absolute()
-    # A folder that was exported anew is another model, and a fork has to open its own.
+    # A folder that was exported again may hold another model, and a fork has to open its own.
     key = (os.getpid(), path, open_folder(path).manifest.fingerprint, threads, overflow)
     with _LOCK:
         embedder = _OPEN.get(key)
