@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
-from e5_onnx.errors import FormatVersionError, ManifestError
+from e5_onnx.errors import FormatVersionError, ManifestError, UnsafeFolderError
 from e5_onnx.recipes import Recipe
 from e5_onnx.typed_json import read_dataclass
 
@@ -19,6 +19,12 @@ WEIGHTS_NAME: Final = "model.onnx.data"
 TOKENIZER_NAME: Final = "tokenizer.json"
 GOLDEN_NAME: Final = "golden.npz"
 LEAN_TOKENIZER_NAME: Final = "tokenizer.tokie"
+
+# The largest real ones: e5.json 60 kB, tokenizer.json 17 MB, model.onnx 1 MB, 4,096 dimensions.
+MANIFEST_LIMIT: Final = 4_000_000
+SMALL_FILE_LIMIT: Final = 256_000_000
+_LARGEST: Final = 1_000_000
+_LONGEST_NAME: Final = 255
 
 # The words that this version writes. Folders of a newer one may have others, which are kept as they are.
 Precision = Literal["fp32", "int8", "int4", "int8-stock"]
@@ -186,6 +192,7 @@ def parse_manifest(text: str) -> Manifest:
     manifest = read_dataclass(Manifest, values)
     _check_known(manifest)
     _check_values(manifest)
+    _check_files(manifest.files)
     known = {entry.name for entry in fields(Manifest)}
     return replace(manifest, extra={key: value for key, value in values.items() if key not in known})
 
@@ -222,11 +229,21 @@ def _check_known(manifest: Manifest) -> None:
 
 def _check_values(manifest: Manifest) -> None:
     for name in ("dimension", "max_tokens"):
-        if getattr(manifest, name) < 1:
-            raise ManifestError(name, f"is {getattr(manifest, name)}, not a positive number")
+        if not 1 <= getattr(manifest, name) <= _LARGEST:
+            raise ManifestError(name, f"is {getattr(manifest, name):.9g}, not a number from 1 to {_LARGEST}")
     for name in ("query_template", "document_template"):
         template = getattr(manifest.recipe, name)
         if template.count("{text}") != 1:
             raise ManifestError(f"recipe.{name}", f"is {template!r}, which does not contain {{text}} once")
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", manifest.onnxruntime_min):
-        raise ManifestError("onnxruntime_min", f"is {manifest.onnxruntime_min!r}, not a version")
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})+", manifest.onnxruntime_min):
+        raise ManifestError("onnxruntime_min", f"is {manifest.onnxruntime_min!r:.80}, not a version")
+
+
+def _check_files(files: dict[str, FileEntry]) -> None:
+    # For who fetches them, too. Both kinds of separator, and the colon of drives, whatever system this is.
+    for name, entry in files.items():
+        plain = name.isprintable() and name not in ("", ".", "..", MANIFEST_NAME)
+        if not plain or len(name.encode()) > _LONGEST_NAME or any(sign in name for sign in "/\\:"):
+            raise UnsafeFolderError(name[:80], "it is listed in e5.json but is not a plain file name")
+        if name != WEIGHTS_NAME and entry.bytes > SMALL_FILE_LIMIT:
+            raise UnsafeFolderError(name, f"it is larger than {SMALL_FILE_LIMIT // 1_000_000} MB")

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runtime_folders import edit
 
 from e5_onnx import Embedder
 from e5_onnx.bulk.layout import Layout
-from e5_onnx.errors import FolderNotFoundError, IntegrityError
+from e5_onnx.errors import FolderNotFoundError, IntegrityError, UnsafeFolderError
 
 pytestmark = [
     pytest.mark.reference,
@@ -77,6 +78,33 @@ def test_a_damaged_folder_is_not_kept(tiny_folder_copy: Path, tmp_path: Path) ->
         node_folder(tiny_folder_copy.as_uri(), tmp_path)
     left = [path for path in (tmp_path / "folders").iterdir() if path.suffix != ".lock"]
     assert not left
+
+
+@pytest.mark.parametrize("name", ["../../stolen", "/stolen", "folder/stolen", "C:stolen", "e5.json"])
+def test_nothing_is_written_under_a_name_that_is_none(
+    name: str, tiny_folder_copy: Path, tmp_path: Path
+) -> None:
+    from e5_onnx.ray import node_folder
+
+    named = str(tmp_path / "stolen") if name.startswith("/") else name
+    edit(tiny_folder_copy, lambda values: values["files"].update({named: values["files"]["golden.npz"]}))
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UnsafeFolderError, match="not a plain file name"):
+        node_folder(tiny_folder_copy.as_uri(), tmp_path / "cache")
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_no_more_is_fetched_than_was_declared(tiny_folder_copy: Path, tmp_path: Path) -> None:
+    from e5_onnx.ray import node_folder
+
+    with (tiny_folder_copy / "model.onnx.data").open("ab") as file:
+        file.truncate(1 << 40)  # a terabyte of nothing
+    with pytest.raises(IntegrityError, match="the size in bytes"):
+        node_folder(tiny_folder_copy.as_uri(), tmp_path)
+    with (tiny_folder_copy / "e5.json").open("ab") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UnsafeFolderError, match="larger than 4 MB"):
+        node_folder(tiny_folder_copy.as_uri(), tmp_path)
 
 
 def test_a_path_is_taken_as_it_is(tiny_folder: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from runtime_folders import edit, flip, relist, unlist
 
 from e5_onnx import Embedder
 from e5_onnx import folder as folder_module
+from e5_onnx import manifest as manifest_module
 from e5_onnx.cli import main
 from e5_onnx.errors import (
     CheckpointFolderError,
@@ -166,16 +167,26 @@ def test_a_link_out_of_the_folder(tiny_folder_copy: Path, tmp_path: Path) -> Non
         open_folder(tiny_folder_copy)
 
 
+def test_a_manifest_linked_from_outside_is_not_read(tiny_folder_copy: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text('["my token"]', "utf-8")
+    (tiny_folder_copy / "e5.json").unlink()
+    (tiny_folder_copy / "e5.json").symlink_to(secret)
+    with pytest.raises(UnsafeFolderError, match=r"e5\.json: it is a link out of the folder") as caught:
+        open_folder(tiny_folder_copy)
+    assert "token" not in str(caught.value)
+
+
 def test_a_linked_folder_is_fine(tiny_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tiny_folder)
     open_folder(tmp_path / "link").check()
 
 
 def test_size_caps(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder_module, "_SMALL_FILE_LIMIT", 10_000)
+    monkeypatch.setattr(manifest_module, "SMALL_FILE_LIMIT", 10_000)
     with pytest.raises(UnsafeFolderError, match="it is larger than"):
         open_folder(tiny_folder)
-    monkeypatch.setattr(folder_module, "_MANIFEST_LIMIT", 100)
+    monkeypatch.setattr(folder_module, "MANIFEST_LIMIT", 100)
     with pytest.raises(UnsafeFolderError, match=r"e5\.json: it is larger than"):
         open_folder(tiny_folder)
 

@@ -217,8 +217,8 @@ def test_a_missing_key_is_named(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dimension": 0}, "e5.json: dimension: is 0, not a positive number"),
-        ({"max_tokens": -1}, "e5.json: max_tokens: is -1, not a positive number"),
+        ({"dimension": 0}, "e5.json: dimension: is 0, not a number from 1 to 1000000"),
+        ({"max_tokens": -1}, "e5.json: max_tokens: is -1, not a number from 1 to 1000000"),
         ({"precision": 4}, "e5.json: precision: is 4, not str"),
         ({"onnxruntime_min": "new"}, "e5.json: onnxruntime_min: is 'new', not a version"),
         ({"pooling": None}, "e5.json: pooling: is None, not str"),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import pyarrow as pa
 from filelock import FileLock
@@ -14,12 +13,13 @@ from pyarrow import fs
 
 from e5_onnx.atomic_file import sync_files, sync_folder
 from e5_onnx.bulk.errors import ModelPlaceError
+from e5_onnx.errors import UnsafeFolderError
 from e5_onnx.folder import open_folder
-from e5_onnx.manifest import MANIFEST_NAME, parse_manifest
+from e5_onnx.manifest import MANIFEST_LIMIT, MANIFEST_NAME, parse_manifest
 from e5_onnx.prepacked.place import cache_root, open_place
 
 _PLACE: Final = "folders"
-_MANIFEST_LIMIT: Final = 4_000_000
+_BLOCK: Final = 1 << 20
 
 
 def node_folder(model: str | os.PathLike[str], cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -47,7 +47,13 @@ def node_folder(model: str | os.PathLike[str], cache_dir: str | os.PathLike[str]
     copy = place / parsed.fingerprint
     with FileLock(f"{copy}.lock"):
         if not copy.is_dir():
-            _fetch(source, path, names=[MANIFEST_NAME, *parsed.files], copy=copy)
+            _fetch(
+                source,
+                path,
+                manifest,
+                sizes={name: file.bytes for name, file in parsed.files.items()},
+                copy=copy,
+            )
     return copy
 
 
@@ -55,21 +61,32 @@ def _remote_manifest(uri: str) -> tuple[fs.FileSystem, str, bytes]:
     try:
         source, path = fs.FileSystem.from_uri(uri)
         with source.open_input_stream(f"{path}/{MANIFEST_NAME}") as file:
-            return source, path, file.read(_MANIFEST_LIMIT)
+            manifest = file.read(MANIFEST_LIMIT + 1)
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ModelPlaceError(uri, str(error)) from error
+    if len(manifest) > MANIFEST_LIMIT:
+        raise UnsafeFolderError(MANIFEST_NAME, f"it is larger than {MANIFEST_LIMIT // 1_000_000} MB")
+    return source, path, manifest
 
 
-def _fetch(source: fs.FileSystem, path: str, *, names: list[str], copy: Path) -> None:
+def _fetch(source: fs.FileSystem, path: str, manifest: bytes, *, sizes: dict[str, int], copy: Path) -> None:
     """Copies what a manifest lists, and nothing else, and lets it be seen when all of it is right."""
     with tempfile.TemporaryDirectory(prefix=f".{copy.name}.partial-", dir=copy.parent) as partial:
         fetched = Path(partial) / copy.name
-        for name in names:
-            target = fetched / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with source.open_input_stream(f"{path}/{name}") as remote, target.open("wb") as file:
-                shutil.copyfileobj(remote, file, 1 << 20)
+        fetched.mkdir()
+        (fetched / MANIFEST_NAME).write_bytes(manifest)
+        for name, size in sizes.items():
+            with source.open_input_stream(f"{path}/{name}") as remote, (fetched / name).open("wb") as file:
+                _copy(remote, file, size)
         open_folder(fetched).check_everything()
         sync_files(fetched)
         fetched.rename(copy)
         sync_folder(copy.parent)
+
+
+def _copy(remote: pa.NativeFile, file: IO[bytes], size: int) -> None:
+    """Copies a file's declared size, and a byte more where there is one: the check then refuses it."""
+    left = max(size, 0) + 1
+    while left and (block := remote.read(min(left, _BLOCK))):
+        file.write(block)
+        left -= len(block)
