@@ -30,6 +30,11 @@ def field(number: int, value: bytes | str | int) -> bytes:
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
+def overlong(number: int, data: bytes) -> bytes:
+    """A field whose tag has a bit beyond the 32 that some readers keep."""
+    return varint(number << 3 | 2 | 1 << 32) + varint(len(data)) + data
+
+
 def external(location: str = WEIGHTS, offset: str = "0", length: str = "8") -> bytes:
     entries = (("location", location), ("offset", offset), ("length", length))
     return b"".join(field(13, field(1, key) + field(2, value)) for key, value in entries)
@@ -68,8 +73,9 @@ def test_extents_are_sorted_and_counted_once() -> None:
 
 
 def test_inline_tensors_and_fixed_width_fields_are_passed_over() -> None:
-    fixed = varint(2 << 3 | 5) + b"\0" * 4 + varint(3 << 3 | 1) + b"\0" * 8
-    data = model(node("ai.onnx", fixed), field(5, field(9, b"raw")))
+    fixed = varint(2 << 3 | 5) + b"\0" * 4
+    doubles = varint(10 << 3 | 1) + b"\0" * 8
+    data = model(node("ai.onnx", fixed), field(5, field(9, b"raw") + doubles + doubles))
     assert scan_graph(data, weights_size=0).extents == ()
 
 
@@ -78,9 +84,29 @@ REFUSED = {
     "foreign operator in a subgraph": (model(field(1, field(5, field(6, node("x"))))), "domain 'x'"),
     "foreign operator in subgraphs": (model(field(1, field(5, field(11, node("x"))))), "domain 'x'"),
     "foreign opset": (model(extra=[field(8, field(1, "evil"))]), "domain 'evil'"),
-    "functions": (model(extra=[field(25, b"")]), "functions or training"),
-    "training": (model(extra=[field(20, b"")]), "functions or training"),
-    "sparse tensors": (model(field(15, b"")), "sparse tensors"),
+    "functions": (model(extra=[field(25, b"")]), "field 25 of kind 2 in model"),
+    "training": (model(extra=[field(20, b"")]), "field 20 of kind 2 in model"),
+    "sparse tensors": (model(field(15, b"")), "field 15 of kind 2 in graph"),
+    "a sparse attribute": (model(node("", field(22, b""))), "field 22 of kind 2 in attribute"),
+    "sparse attributes": (model(node("", field(23, b""))), "field 23 of kind 2 in attribute"),
+    "a segment of a tensor": (model(field(5, field(3, b""))), "field 3 of kind 2 in tensor"),
+    "a field of a later onnx": (model(field(99, b"")), "field 99 of kind 2 in graph"),
+    "external data behind a long tag": (
+        model(field(5, overlong(13, field(1, "location") + field(2, "tokenizer.json")))),
+        "in tensor",
+    ),
+    "functions behind a long tag": (model(extra=[overlong(25, b"")]), "in model"),
+    "a foreign opset behind a long tag": (model(extra=[overlong(8, field(1, "evil"))]), "in model"),
+    "a second graph": (model() + field(7, node("")), "field 7 twice in model"),
+    "a second domain": (model(field(1, field(7, "") + field(7, ""))), "field 7 twice in node"),
+    "a second tensor": (
+        model(node("", field(5, external()) + field(5, external()))),
+        "field 5 twice in attribute",
+    ),
+    "a location twice": (model(field(5, external() + external())), "has 'location' twice"),
+    "a number as text": (model(node("", field(3, b"x"))), "field 3 of kind 2 in attribute"),
+    "a graph as a number": (field(7, 5), "field 7 of kind 0 in model"),
+    "endless digits": (model(field(5, external(offset="9" * 5000))), "offset '9999"),
     "another file": (model(field(5, external(location="/etc/passwd"))), "from '/etc/passwd'"),
     "a file outside": (model(field(5, external(location="../x"))), r"from '\.\./x'"),
     "no location": (model(field(5, field(13, field(1, "offset") + field(2, "0")))), "from None"),
@@ -111,7 +137,8 @@ MALFORMED = {
     "endless varint": b"\x08" + b"\xff" * 12,
     "length past the end": field(7, b"x" * 10)[:-5],
     "unknown wire type": varint(7 << 3 | 3),
-    "graph as a number": field(7, 5),
+    "a number beyond 64 bits": b"\x08" + b"\xff" * 9 + b"\x7f",
+    "cut in a fixed number": model(node("", varint(2 << 3 | 5) + b"\0")),
     "domain not UTF-8": model(field(1, field(7, b"\xff\xfe"))),
 }
 
@@ -126,3 +153,9 @@ def test_what_is_not_onnx(name: str) -> None:
 def test_any_bytes_give_a_result_or_an_error_of_ours(data: bytes) -> None:
     with suppress(E5Error):
         scan_graph(data, weights_size=100)
+
+
+def test_the_number_of_fields_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("e5_onnx.graph_scan._MOST_FIELDS", 20)
+    with pytest.raises(UnsafeFolderError, match="more than 20 fields"):
+        scan_graph(model(*[node("")] * 20), weights_size=0)
