@@ -15,6 +15,8 @@ from e5_onnx.manifest import Architecture
 
 _NUMPY = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 
+TANH = "torch.nn.modules.activation.Tanh"
+
 Stored = tuple[str, NDArray[np.generic]]
 
 
@@ -95,3 +97,36 @@ def write_json(path: Path, values: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values), encoding="utf-8")
     return path
+
+
+def write_modules(folder: Path, *kinds: str, encoder: str = "", pooling: str = "mean") -> None:
+    """modules.json with parts of sentence-transformers, in order, and the pooling's config."""
+    rows = [
+        {
+            "idx": number,
+            "name": str(number),
+            "path": f"{number}_{kind}" if number else encoder,
+            "type": f"sentence_transformers.models.{kind}",
+        }
+        for number, kind in enumerate(kinds)
+    ]
+    write_json(folder / "modules.json", rows)
+    modes = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
+    write_json(folder / "1_Pooling" / "config.json", {modes[pooling]: True})
+
+
+def write_dense(
+    folder: Path,
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32] | None = None,
+    *,
+    activation: str = TANH,
+) -> None:
+    """A Dense module: weight [outputs, inputs]."""
+    outputs, inputs = weight.shape
+    values = {"in_features": inputs, "out_features": outputs, "bias": bias is not None}
+    write_json(folder / "config.json", values | {"activation_function": activation})
+    tensors: dict[str, Stored] = {"linear.weight": ("F32", weight)}
+    if bias is not None:
+        tensors["linear.bias"] = ("F32", bias)
+    write_safetensors(folder / "model.safetensors", tensors)

@@ -8,6 +8,7 @@ from typing import Final
 from e5_onnx.manifest import Manifest
 from e5_onnx.recipes import Recipe
 from e5_onnx_export.card_parts import (
+    POOLINGS,
     fenced,
     front_matter,
     join,
@@ -57,7 +58,7 @@ def model_card(manifest: Manifest) -> str:
         f"# {source.name} as ONNX, {precision}",
         *_about(manifest),
         *_usage(manifest.recipe),
-        *recipe_section(manifest.recipe, manifest.pooling, manifest.max_tokens, who_adds=_WHO_ADDS),
+        *recipe_section(manifest.recipe, _vector(manifest), manifest.max_tokens, who_adds=_WHO_ADDS),
         *parity_section(manifest.parity),
         *_remarks(manifest),
         "## Accuracy",
@@ -121,6 +122,12 @@ def _usage(recipe: Recipe) -> Iterator[str]:
         "Any ONNX program can run `model.onnx`: it takes `input_ids` and `attention_mask` (int64, batch x "
         "sequence) and gives `sentence_embedding` (float32, batch x dimension, of length 1)."
     )
+
+
+def _vector(manifest: Manifest) -> str:
+    layers = manifest.extra.get("projections", [])
+    named = [f"a dense layer to {layer['dimension']} ({layer['activation']})" for layer in layers]
+    return ", passed through ".join((POOLINGS[manifest.pooling], *named))
 
 
 def _remarks(manifest: Manifest) -> Iterator[str]:

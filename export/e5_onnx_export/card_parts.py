@@ -12,7 +12,7 @@ from e5_onnx_export.checkpoint.bodies import body_of
 
 CARD_NAME: Final = "README.md"
 
-_POOLINGS: Final[dict[str, str]] = {
+POOLINGS: Final[dict[str, str]] = {
     "mean": "the mean of its tokens' vectors",
     "cls": "the vector of its first token",
 }
@@ -52,14 +52,14 @@ def front_matter(source: Source, architecture: Architecture, tags: Iterable[str]
     return "\n".join(lines)
 
 
-def recipe_section(recipe: Recipe, pooling: str, max_tokens: int, *, who_adds: str) -> Iterator[str]:
+def recipe_section(recipe: Recipe, vector: str, max_tokens: int, *, who_adds: str) -> Iterator[str]:
     """Yields the blocks that say what stands around a text and what becomes of it.
 
     The templates are JSON strings, so that every space and line break can be seen.
 
     Args:
         recipe: The templates.
-        pooling: How token vectors become one.
+        vector: What a text's vector is, before it is scaled.
         max_tokens: The longest text.
         who_adds: A sentence on which programs add the templates.
     """
@@ -70,7 +70,7 @@ def recipe_section(recipe: Recipe, pooling: str, max_tokens: int, *, who_adds: s
     yield f"Recipe `{recipe.name}`: what stands around a text, as JSON strings. {who_adds}"
     yield fenced("json", json.dumps(templates, indent=2, ensure_ascii=False))
     yield (
-        f"A text's vector is {_POOLINGS[pooling]}, scaled to length 1. The model takes {max_tokens} tokens, "
+        f"A text's vector is {vector}, scaled to length 1. The model takes {max_tokens} tokens, "
         "templates and special tokens included."
     )
 

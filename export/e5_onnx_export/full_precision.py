@@ -25,9 +25,13 @@ def author_fp32(job: Job, folder: Path, tokenizer: TextTokenizer) -> Authored:
     """
     shape = job.checkpoint.architecture
     job.progress.step("writing the fp32 graph")
-    Encoder(shape, EncoderTensors(job.checkpoint.weights), job.choice.pooling, float_formats(shape)).author(
-        folder, job.progress
-    )
+    Encoder(
+        shape,
+        EncoderTensors(job.checkpoint.weights),
+        job.choice.pooling,
+        float_formats(shape),
+        job.checkpoint.projections,
+    ).author(folder, job.progress)
     return Authored(check_against_reference(job, folder, tokenizer), FP32_TOLERANCE)
 
 

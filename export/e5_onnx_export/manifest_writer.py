@@ -23,7 +23,7 @@ def describe(job: Job, folder: Path, authored: Authored, *, lean: LeanTokenizer 
     return Manifest(
         source=job.checkpoint.source,
         architecture=job.checkpoint.architecture,
-        dimension=job.checkpoint.architecture.hidden,
+        dimension=job.checkpoint.dimension,
         max_tokens=job.choice.max_tokens,
         recipe=job.choice.recipe,
         pooling=job.choice.pooling,
@@ -36,8 +36,17 @@ def describe(job: Job, folder: Path, authored: Authored, *, lean: LeanTokenizer 
         lean_tokenizer=lean,
         weight_bits=authored.weight_bits,
         weight_pair_sum=authored.weight_pair_sum,
-        extra=dict(authored.extra),
+        extra={**_projections(job), **authored.extra},
     )
+
+
+def _projections(job: Job) -> dict[str, list[dict[str, object]]]:
+    """For people: the graph has them."""
+    rows: list[dict[str, object]] = [
+        {"dimension": len(projection.bias), "activation": projection.activation}
+        for projection in job.checkpoint.projections
+    ]
+    return {"projections": rows} if rows else {}
 
 
 def _entry(file: Path) -> FileEntry:

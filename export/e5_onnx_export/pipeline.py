@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx.manifest import Parity
-from e5_onnx_export.checkpoint import open_checkpoint
+from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
+from e5_onnx_export.errors import UnsupportedModelError
 from e5_onnx_export.job import Job
 from e5_onnx_export.package import atomic_folder, check_target, require_space
 from e5_onnx_export.packed import write_packed
@@ -46,6 +47,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> ExportRe
     choice = detect(checkpoint, request.recipe)
     for note in (*checkpoint.notes, *choice.notes):
         progress.step(f"note: {note}")
+    _check_projections(checkpoint, request)
     require_space(request.out, disk_need(checkpoint, request))
     job = Job(request, checkpoint, choice, progress)
     with atomic_folder(request.out, force=request.force) as folder:
@@ -59,3 +61,13 @@ def export(request: ExportRequest, progress: Progress | None = None) -> ExportRe
         peak_rss_mb=round(peak_rss_mb(), 1),
         parity=parity,
     )
+
+
+def _check_projections(checkpoint: Checkpoint, request: ExportRequest) -> None:
+    # Both are optimum's own graphs, which end before the pooling.
+    is_optimums = request.graph == "standard" or request.precision == "int8-stock"
+    if checkpoint.projections and is_optimums:
+        raise UnsupportedModelError(
+            checkpoint.source.name,
+            "it has a Dense module after the pooling: only the packed graph in fp32, int8 or int4 takes one",
+        )

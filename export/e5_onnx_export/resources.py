@@ -37,8 +37,9 @@ def model_bytes(checkpoint: Checkpoint, precision: Precision) -> int:
     table = shape.vocabulary * shape.hidden * _TABLE_BYTES[precision]
     linears = linear_parameters(shape) * _LINEAR_BYTES[precision]
     small = (shape.positions + 20 * shape.layers) * shape.hidden * 4
+    projections = sum(projection.weight.nbytes for projection in checkpoint.projections)
     # Twice the tokenizer: the lean one may come beside it.
-    return int(table + linears + small + 2.5 * tokenizer + _GRAPH_BYTES)
+    return int(table + linears + small + projections + 2.5 * tokenizer + _GRAPH_BYTES)
 
 
 def linear_parameters(shape: Architecture) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from e5_onnx_export.card_parts import (
+    POOLINGS,
     fenced,
     front_matter,
     join,
@@ -51,7 +52,7 @@ def standard_card(job: Job, trial: Trial, tools: Mapping[str, str]) -> str:
             'queries = model.encode_query(["How deep is the sea?"])',
             'documents = model.encode_document(["The sea is 3.7 km deep on average."])',
         ),
-        *recipe_section(choice.recipe, choice.pooling, choice.max_tokens, who_adds=_WHO_ADDS),
+        *recipe_section(choice.recipe, POOLINGS[choice.pooling], choice.max_tokens, who_adds=_WHO_ADDS),
         *parity_section(trial.parity),
         *provenance_section(source, tools),
     )

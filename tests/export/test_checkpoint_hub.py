@@ -11,7 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from checkpoint_folders import encoded, write_folder, write_json, write_shards
+from checkpoint_folders import (
+    encoded,
+    write_dense,
+    write_folder,
+    write_json,
+    write_modules,
+    write_shards,
+)
 from hub_server import COMMIT, serve
 from tiny_models import BERT, XLM_ROBERTA, tiny_weights
 from waiting import PATIENCE_S, until
@@ -85,8 +92,7 @@ def open_model(start_opening):
 def repository(tmp_path):
     folder = write_folder(tmp_path / "repository", XLM_ROBERTA)
     (folder / "README.md").write_text("---\nlicense: mit\n---\n# A model\n", encoding="utf-8")
-    write_json(folder / "modules.json", [])
-    write_json(folder / "1_Pooling" / "config.json", {"pooling_mode_mean_tokens": True})
+    write_modules(folder, "Transformer", "Pooling")
     for name in ("sentence_bert_config.json", "sentence_xlm-roberta_config.json"):
         write_json(folder / name, {"max_seq_length": 32})
     write_json(folder / "special_tokens_map.json", {"mask_token": "<mask>"})
@@ -124,19 +130,40 @@ def test_a_model_is_downloaded_and_only_what_is_needed_of_it(repository, open_mo
 def test_an_encoder_in_a_folder_of_its_own_is_downloaded(tmp_path, open_model):
     repository = tmp_path / "repository"
     write_folder(repository / "0_BERT", XLM_ROBERTA)
-    module = {"type": "sentence_transformers.models.Transformer", "path": "0_BERT"}
-    write_json(repository / "modules.json", [module])
+    write_modules(repository, "Transformer", "Pooling", encoder="0_BERT")
     with serve(MODEL, repository) as hub:
         opened = open_model(hub.endpoint)
     assert opened["rows"] == tiny_weights(XLM_ROBERTA).read_rows(WORDS, 290, 292).tolist()
     assert opened["source"]["name"] == MODEL
     assert hub.fetched() == {
         "modules.json",
+        "1_Pooling/config.json",
         "0_BERT/config.json",
         "0_BERT/tokenizer.json",
         "0_BERT/tokenizer_config.json",
         "0_BERT/model.safetensors",
     }
+
+
+def test_a_dense_module_is_downloaded(repository, open_model):
+    write_modules(repository, "Transformer", "Pooling", "Dense")
+    write_dense(repository / "2_Dense", np.ones((8, 16), np.float32))
+    (repository / "2_Dense" / "pytorch_model.bin").write_bytes(b"not wanted")
+    with serve(MODEL, repository) as hub:
+        assert open_model(hub.endpoint)["source"]["name"] == MODEL
+    assert {"2_Dense/config.json", "2_Dense/model.safetensors"} <= hub.fetched()
+    assert "2_Dense/pytorch_model.bin" not in hub.fetched()
+
+
+def test_the_pickle_of_a_dense_module_does_not_bring_the_encoders(repository, open_model):
+    write_modules(repository, "Transformer", "Pooling", "Dense")
+    write_dense(repository / "2_Dense", np.ones((8, 16), np.float32))
+    (repository / "2_Dense" / "model.safetensors").rename(repository / "2_Dense" / "pytorch_model.bin")
+    with serve(MODEL, repository) as hub:
+        # It is no pickle, and perhaps torch is not installed.
+        assert open_model(hub.endpoint)["error"] in ("CheckpointError", "MissingExtraError")
+    assert "2_Dense/pytorch_model.bin" in hub.fetched()
+    assert "pytorch_model.bin" not in hub.fetched()
 
 
 def test_an_adapter_on_the_hub_is_named_as_one(tmp_path, open_model):

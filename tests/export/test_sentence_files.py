@@ -101,7 +101,6 @@ def test_newer_paths_of_the_same_modules_are_understood(folder):
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (f"{LIBRARY}Dense", "modules.json has a module of kind Dense, and the graph has no such part"),
         (f"{LIBRARY}WeightedLayerPooling", "has a module of kind WeightedLayerPooling"),
         (
             "own_code.Transformer",
@@ -113,12 +112,6 @@ def test_other_modules_are_refused(folder, kind, sentence):
     write_modules(folder, f"{LIBRARY}Transformer", f"{LIBRARY}Pooling", kind)
     with pytest.raises(UnsupportedModelError, match=sentence):
         detected(folder)
-
-
-def test_a_dense_module_is_refused_under_e5_recipes_too(folder):
-    write_modules(folder, f"{LIBRARY}Transformer", f"{LIBRARY}Pooling", f"{LIBRARY}Dense")
-    with pytest.raises(UnsupportedModelError, match="Dense"):
-        detected(folder, RecipeRequest(recipe="e5-prefix"))
 
 
 @pytest.mark.parametrize("path", ["../1_Pooling", "/1_Pooling", "..", ".", "", "a/b"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,24 @@ class StoredWeights(Weights, Protocol):
         ...
 
 
+Activation = Literal["identity", "tanh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """A dense layer after the pooling: activation(weight @ vector + bias).
+
+    Attributes:
+        weight: float32 [outputs, inputs].
+        bias: float32 [outputs].
+        activation: What the sum goes through.
+    """
+
+    weight: Floats
+    bias: Floats
+    activation: Activation
+
+
 @dataclass(frozen=True, slots=True)
 class StatedLength:
     """The longest text that a file asks for, special tokens included.
@@ -79,6 +97,7 @@ class Checkpoint:
         encoder_folder: Where config.json and the tokenizer's files are: `folder`, or a folder in it.
         stored: All tensors of its files, for the NumPy reference; None where they are in no such file.
         length: What its files say of the longest text, or None.
+        projections: Dense layers after the pooling, in order.
         notes: Sentences for people on what was found and left out.
     """
 
@@ -90,4 +109,10 @@ class Checkpoint:
     encoder_folder: Path | None = None
     stored: StoredWeights | None = None
     length: StatedLength | None = None
+    projections: tuple[Projection, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def dimension(self) -> int:
+        """Components of a text's vector."""
+        return len(self.projections[-1].bias) if self.projections else self.architecture.hidden

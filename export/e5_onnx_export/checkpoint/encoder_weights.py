@@ -123,7 +123,7 @@ def select_encoder(stored: StoredWeights, architecture: Architecture) -> Encoder
             stored.label, f"has no tensor {missing[0]!r}{more(missing)}, which config.json asks for"
         )
     for name, shape in expected.items():
-        _check_tensor(stored, found[name], shape)
+        check_tensor(stored, found[name], shape)
     return EncoderWeights(stored, {name: found[name] for name in expected}, left_out)
 
 
@@ -164,7 +164,18 @@ def _find_prefix(stored: StoredWeights, word_table: str, body: Body) -> str:
     return prefixes[0]
 
 
-def _check_tensor(stored: StoredWeights, name: str, expected: Shape) -> None:
+def check_tensor(stored: StoredWeights, name: str, expected: Shape, *, asked_by: str = "config.json") -> None:
+    """Compares a tensor's shape with what a config asks for, and sees that its numbers can be read.
+
+    Args:
+        stored: A file's tensors.
+        name: One of them.
+        expected: Its shape.
+        asked_by: The config's name, for messages.
+
+    Raises:
+        CheckpointError: If it has another shape, or a number format that is not read.
+    """
     shape = stored.shape(name)
     if len(shape) != len(expected) or any(
         size != wanted if wanted is not None else size < 1
@@ -173,7 +184,7 @@ def _check_tensor(stored: StoredWeights, name: str, expected: Shape) -> None:
         wanted = tuple("any" if size is None else size for size in expected)
         raise CheckpointError(
             stored.label,
-            f"tensor {name!r} has shape {list(shape)}, config.json asks for [{', '.join(map(str, wanted))}]",
+            f"tensor {name!r} has shape {list(shape)}, {asked_by} asks for [{', '.join(map(str, wanted))}]",
         )
     _check_format(stored, name)
 

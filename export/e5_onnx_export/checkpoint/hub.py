@@ -50,7 +50,8 @@ _ENCODER_FILES: Final = (
     *TRANSFORMER_FILE_NAMES,
 )
 # Modules have folders such as 1_Pooling.
-_FILES: Final = (MODULES_NAME, "?_*/config.json", PROMPTS_NAME, "README.md")
+_DENSE: Final = "?_Dense"
+_FILES: Final = (MODULES_NAME, "?_*/config.json", f"{_DENSE}/{SINGLE_NAME}", PROMPTS_NAME, "README.md")
 _PICKLES: Final = (BIN_NAME, BIN_INDEX_NAME, "pytorch_model-?????-of-?????.bin")
 # Whatever old versions of sentence-transformers called it: 0_Transformer, 0_BERT, ...
 _ENCODER_FOLDER: Final = "0_*/"
@@ -74,16 +75,23 @@ def open_hub_model(model: str, *, revision: str | None = None) -> Checkpoint:
         HubError: If it cannot be downloaded and is not in the cache.
         SourceError: Whatever `open_folder` raises.
     """
-    folder = _download(model, revision, (*_FILES, *_anywhere(_ENCODER_FILES)))
-    if not any((encoder_folder(folder) / name).exists() for name in (SINGLE_NAME, INDEX_NAME)):
+    in_its_folder = tuple(_ENCODER_FOLDER + file for file in _ENCODER_FILES)
+    folder = _download(model, revision, (*_FILES, *_ENCODER_FILES, *in_its_folder))
+    pickles = _pickles_needed(folder)
+    if pickles:
         # By commit: the branch may have moved on since.
-        folder = _download(model, folder.name, _anywhere(_PICKLES))
+        folder = _download(model, folder.name, pickles)
     _refuse_incomplete_cache(model, folder)
     return open_folder(folder, name=model, revision=folder.name)
 
 
-def _anywhere(files: tuple[str, ...]) -> tuple[str, ...]:
-    return (*files, *(_ENCODER_FOLDER + file for file in files))
+def _pickles_needed(folder: Path) -> tuple[str, ...]:
+    """Weights of the parts that have no safetensors."""
+    parts = (encoder_folder(folder), *sorted(folder.glob(_DENSE)))
+    lacking = [
+        part for part in parts if not any((part / name).exists() for name in (SINGLE_NAME, INDEX_NAME))
+    ]
+    return tuple((part / name).relative_to(folder).as_posix() for part in lacking for name in _PICKLES)
 
 
 def _download(model: str, revision: str | None, files: tuple[str, ...]) -> Path:

@@ -11,11 +11,13 @@ from e5_onnx.manifest import TOKENIZER_NAME, Architecture, Source
 from e5_onnx_export.checkpoint.base import Checkpoint, StatedLength, StoredWeights
 from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME, open_bin
 from e5_onnx_export.checkpoint.config import read_architecture
+from e5_onnx_export.checkpoint.dense import Dense, read_dense
 from e5_onnx_export.checkpoint.encoder_weights import select_encoder
 from e5_onnx_export.checkpoint.files import read_json_object, read_licence
 from e5_onnx_export.checkpoint.length import stated_length
 from e5_onnx_export.checkpoint.missing_files import no_config, no_tokenizer, no_weights, refuse_adapter
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME, ModelFolder, locate
+from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME, ModelFolder, beside, locate
+from e5_onnx_export.checkpoint.modules import read_modules
 from e5_onnx_export.checkpoint.tokenizer_file import read_tokenizer
 from e5_onnx_export.checkpoint.tokenizer_settings import read_tokenizer_settings
 from e5_onnx_export.checkpoint.transformer_file import TransformerFile, read_transformer_file
@@ -50,16 +52,34 @@ def open_folder(folder: Path, *, name: str | None = None, revision: str | None =
     stored = _open_weights(encoder)
     weights = select_encoder(stored, architecture)
     text = _open_tokenizer(located, config, architecture)
+    dense = _read_dense_modules(located.top, name, architecture.hidden)
     source = Source(
         name=name,
         revision=revision,
         license=read_licence(located.top),
-        weights_sha256=sha256_of(stored.paths),
+        weights_sha256=sha256_of([*stored.paths, *(path for part in dense for path in part.paths)]),
     )
-    notes = (weights.left_out,) if weights.left_out else ()
     return Checkpoint(
-        source, architecture, weights, text.tokenizer, located.top, encoder, stored, text.length, notes
+        source,
+        architecture,
+        weights,
+        text.tokenizer,
+        located.top,
+        encoder,
+        stored=stored,
+        projections=tuple(part.projection for part in dense),
+        length=text.length,
+        notes=(weights.left_out,) if weights.left_out else (),
     )
+
+
+def _read_dense_modules(folder: Path, name: str, width: int) -> list[Dense]:
+    found: list[Dense] = []
+    for module in read_modules(folder, name):
+        if module.kind == "Dense":
+            found.append(read_dense(beside(folder, module.path), width))
+            width = len(found[-1].projection.bias)
+    return found
 
 
 def _open_weights(folder: Path) -> StoredWeights:

@@ -9,13 +9,15 @@ from pathlib import Path
 import onnx_ir as ir
 
 from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Architecture, Pooling
+from e5_onnx_export.checkpoint.base import Projection
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.embeddings import author_embeddings
 from e5_onnx_export.graph.layer import LayerAuthor
 from e5_onnx_export.graph.layout import TokenGrid, author_layout
 from e5_onnx_export.graph.linear import FloatLinear, LinearFormat
 from e5_onnx_export.graph.linear_id import LinearId, linear_ids
-from e5_onnx_export.graph.pooling import author_pooling
+from e5_onnx_export.graph.pooling import author_pooling, author_unit_length
+from e5_onnx_export.graph.projection import author_projections
 from e5_onnx_export.graph.tables import FloatTable, WordTable
 from e5_onnx_export.graph.tensors import EncoderTensors
 from e5_onnx_export.progress import Progress
@@ -43,6 +45,7 @@ class Encoder:
     tensors: EncoderTensors
     pooling: Pooling
     formats: Formats
+    projections: tuple[Projection, ...] = ()
     further_inputs: tuple[ir.Value, ...] = ()
 
     def author(self, folder: Path, progress: Progress) -> str:
@@ -57,7 +60,7 @@ class Encoder:
             output = self._body(graph, grid, progress)
             output.name = "sentence_embedding"
             output.type = ir.TensorType(ir.DataType.FLOAT)
-            output.shape = ir.Shape(["batch", self.architecture.hidden])
+            output.shape = ir.Shape(["batch", self._dimension()])
             graph.save(folder / GRAPH_NAME, [grid.ids, grid.mask, *self.further_inputs], [output])
         return weight_file.sha256
 
@@ -75,7 +78,11 @@ class Encoder:
         total = self.architecture.layers
         for layer in progress.track(range(total), label="layers", total=total):
             hidden = layers.author(hidden, layer)
-        return author_pooling(graph, hidden, layout, pooling=self.pooling)
+        pooled = author_pooling(graph, hidden, layout, pooling=self.pooling)
+        return author_unit_length(graph, author_projections(graph, pooled, self.projections))
+
+    def _dimension(self) -> int:
+        return len(self.projections[-1].bias) if self.projections else self.architecture.hidden
 
 
 def _input(name: str) -> ir.Value:

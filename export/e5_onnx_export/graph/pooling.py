@@ -1,4 +1,4 @@
-"""Hidden states to one unit vector a text."""
+"""Hidden states to one vector a text, and vectors to length 1."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from e5_onnx_export.graph.layout import Layout
 
 
 def author_pooling(graph: GraphBuilder, hidden: ir.Value, layout: Layout, *, pooling: Pooling) -> ir.Value:
-    """Pools float32 [T, H] to float32 [B, H] of length 1."""
-    pooled = (
-        _mean(graph, hidden, layout) if pooling == "mean" else graph.op("Gather", [hidden, layout.starts])
-    )
-    length = graph.op("ReduceL2", [pooled, graph.indices(1)], {"keepdims": 1})
-    return graph.op("Div", [pooled, graph.op("Max", [length, graph.scalar(1e-12)])])
+    """Pools float32 [T, H] to float32 [B, H]."""
+    if pooling == "cls":
+        return graph.op("Gather", [hidden, layout.starts])
+    return _mean(graph, hidden, layout)
+
+
+def author_unit_length(graph: GraphBuilder, vectors: ir.Value) -> ir.Value:
+    """Divides each row of float32 [B, dimension] by its length."""
+    length = graph.op("ReduceL2", [vectors, graph.indices(1)], {"keepdims": 1})
+    return graph.op("Div", [vectors, graph.op("Max", [length, graph.scalar(1e-12)])])
 
 
 def _mean(graph: GraphBuilder, hidden: ir.Value, layout: Layout) -> ir.Value:

@@ -85,7 +85,14 @@ class Gate:
             (self.folder / name).unlink(missing_ok=True)
         self.job.progress.step(f"writing the {plan.name} graph, {len(plan.kept)} linears in fp32")
         tensors = EncoderTensors(self.job.checkpoint.weights, plan.smoothings())
-        encoder = Encoder(self.job.checkpoint.architecture, tensors, self.job.choice.pooling, plan.formats())
+        checkpoint = self.job.checkpoint
+        encoder = Encoder(
+            checkpoint.architecture,
+            tensors,
+            self.job.choice.pooling,
+            plan.formats(),
+            checkpoint.projections,
+        )
         encoder.author(self.folder, self.job.progress)
         vectors = run_graph(self.folder, self.held_out.ids)
         return Fitted(plan, measure(self.truth, vectors, "fp32"), vectors)

@@ -102,7 +102,14 @@ def _switched_graph(
     }
     tensors = EncoderTensors(job.checkpoint.weights, plan.smoothings())
     formats = Formats(FloatTable(), linears)
-    encoder = Encoder(job.checkpoint.architecture, tensors, job.choice.pooling, formats, (switches,))
+    encoder = Encoder(
+        job.checkpoint.architecture,
+        tensors,
+        job.choice.pooling,
+        formats,
+        job.checkpoint.projections,
+        (switches,),
+    )
     encoder.author(folder, job.progress)
     options = session_options(choose_threads(None).count, exact_int8=not kernels_are_exact(), prepack=False)
     session = onnxruntime.InferenceSession(

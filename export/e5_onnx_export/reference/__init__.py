@@ -12,7 +12,7 @@ from e5_onnx.errors import MissingExtraError
 from e5_onnx.manifest import Pooling
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.reference.numpy_forward import NumpyReference
-from e5_onnx_export.reference.second_reading import read_again
+from e5_onnx_export.reference.second_reading import read_again, read_projections_again
 
 ReferenceChoice = Literal["auto", "torch", "numpy"]
 
@@ -25,7 +25,7 @@ class Reference(Protocol):
         """What the manifest calls it: `torch` or `numpy`."""
 
     def embed(self, token_ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
-        """Returns pooled, normalised vectors [texts, hidden] of token ids, special tokens included."""
+        """Returns pooled, normalised vectors [texts, dimension] of token ids, special tokens included."""
 
 
 def open_reference(choice: ReferenceChoice, checkpoint: Checkpoint, pooling: Pooling) -> Reference:
@@ -53,4 +53,6 @@ def open_reference(choice: ReferenceChoice, checkpoint: Checkpoint, pooling: Poo
                 raise MissingExtraError("reference", "torch") from error
         else:
             return TorchReference(checkpoint, pooling)
-    return NumpyReference(checkpoint.architecture, read_again(checkpoint), pooling)
+    return NumpyReference(
+        checkpoint.architecture, read_again(checkpoint), pooling, read_projections_again(checkpoint)
+    )

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.manifest import Architecture, Pooling
-from e5_onnx_export.checkpoint.base import Weights
+from e5_onnx_export.checkpoint.base import Projection, Weights
 from e5_onnx_export.reference.erf import erf
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Ids = NDArray[np.int64]
 
 _TYPE_TABLE: Final = "embeddings.token_type_embeddings.weight"
@@ -37,12 +38,14 @@ class NumpyReference:
         architecture: The encoder's shape.
         weights: Read one layer at a time, on every call.
         pooling: How the token vectors become one.
+        projections: Dense layers after it.
         name: What the manifest calls this reference.
     """
 
     architecture: Architecture
     weights: Weights
     pooling: Pooling
+    projections: tuple[Projection, ...] = ()
     name: str = "numpy"
 
     def embed(self, token_ids: Sequence[Ids]) -> Floats:
@@ -54,16 +57,17 @@ class NumpyReference:
             token_ids: One int64 array [n] per text, special tokens included, n >= 1.
 
         Returns:
-            float32 [texts, hidden], unit length.
+            float32 [texts, dimension], unit length.
         """
         if not token_ids:
-            return np.zeros((0, self.architecture.hidden), np.float32)
+            return project(np.zeros((0, self.architecture.hidden)), self.projections)
         ends = np.cumsum([len(ids) for ids in token_ids])
         spans = [slice(end - len(ids), end) for end, ids in zip(ends.tolist(), token_ids, strict=True)]
         states = self._embeddings(token_ids)
         for layer in range(self.architecture.layers):
             states = self._layer(states, spans, f"encoder.layer.{layer}.")
-        return np.stack([_pool(states[span], self.pooling) for span in spans])
+        pooled = np.stack([_pool(states[span], self.pooling) for span in spans])
+        return project(pooled, self.projections)
 
     def _embeddings(self, token_ids: Sequence[Ids]) -> Floats:
         positions = np.concatenate([self._positions(ids) for ids in token_ids])
@@ -150,8 +154,25 @@ def _row_blocks(states: Floats) -> Iterator[Floats]:
         yield states[start : start + _ROW_BLOCK]
 
 
-def _pool(states: Floats, pooling: Pooling) -> Floats:
-    vector = (states[0] if pooling == "cls" else states).astype(np.float64)
-    if pooling == "mean":
-        vector = vector.mean(axis=0)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
+def _pool(states: Floats, pooling: Pooling) -> Doubles:
+    wide: Doubles = states.astype(np.float64)
+    return wide[0] if pooling == "cls" else np.asarray(wide.mean(axis=0))
+
+
+def project(pooled: Doubles, projections: Sequence[Projection]) -> Floats:
+    """Passes pooled vectors through dense layers, and gives them length 1.
+
+    Args:
+        pooled: float64 [texts, hidden].
+        projections: The layers, in order.
+
+    Returns:
+        float32 [texts, dimension].
+    """
+    vectors = pooled
+    for projection in projections:
+        vectors = vectors @ projection.weight.T.astype(np.float64) + projection.bias
+        if projection.activation == "tanh":
+            vectors = np.tanh(vectors)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / lengths, np.float32)

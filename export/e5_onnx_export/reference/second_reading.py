@@ -19,7 +19,9 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx_export.checkpoint.base import Checkpoint, Weights
+from e5_onnx_export.checkpoint.base import Checkpoint, Projection, Weights
+from e5_onnx_export.checkpoint.bin import open_bin
+from e5_onnx_export.checkpoint.model_folder import MODULES_NAME
 from e5_onnx_export.errors import CheckpointError
 
 Floats = NDArray[np.float32]
@@ -68,6 +70,35 @@ def read_again(checkpoint: Checkpoint) -> Weights:
     # A pickle is read by torch, or not at all.
     source: _Tensors = _PlainFiles(entries) if entries else stored
     return _Renamed(stored.label, source, _meanings(stored.label, source.names()))
+
+
+def read_projections_again(checkpoint: Checkpoint) -> tuple[Projection, ...]:
+    """Reads the dense layers after the pooling a second time.
+
+    Args:
+        checkpoint: One that was opened; without a folder its layers are taken as they are.
+    """
+    folder = checkpoint.folder
+    if folder is None or not (folder / MODULES_NAME).exists():
+        return checkpoint.projections
+    rows = json.loads((folder / MODULES_NAME).read_bytes())
+    return tuple(_dense(folder / row["path"]) for row in rows if row["type"].endswith(".Dense"))
+
+
+def _dense(folder: Path) -> Projection:
+    values = json.loads((folder / "config.json").read_bytes())
+    file = folder / "model.safetensors"
+    source: _Tensors | None = _PlainFiles(_entries(file)) if file.exists() else open_bin(folder)
+    if source is None:
+        raise CheckpointError(file.name, f"is missing from {folder}")
+    weight = source.read_rows("linear.weight", 0, values["out_features"])
+    is_tanh = values.get("activation_function", "Tanh").endswith("Tanh")
+    bias = (
+        source.read_rows("linear.bias", 0, len(weight))
+        if "linear.bias" in source.names()
+        else np.zeros(len(weight), np.float32)
+    )
+    return Projection(weight, bias, "tanh" if is_tanh else "identity")
 
 
 def _meanings(label: str, names: Iterable[str]) -> dict[str, str]:

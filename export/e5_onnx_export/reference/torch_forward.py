@@ -19,6 +19,7 @@ from e5_onnx_export.checkpoint.bodies import body_of
 from e5_onnx_export.checkpoint.config import architecture_values
 from e5_onnx_export.checkpoint.encoder_weights import token_types
 from e5_onnx_export.errors import CheckpointError
+from e5_onnx_export.reference.second_reading import read_projections_again
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -43,6 +44,7 @@ class TorchReference:
 
     def __init__(self, checkpoint: Checkpoint, pooling: Pooling) -> None:
         self._pooling = pooling
+        self._projections = read_projections_again(checkpoint)
         if checkpoint.encoder_folder is None:
             self._model = _build(checkpoint.source.name, checkpoint.architecture, checkpoint.weights)
         else:
@@ -55,9 +57,10 @@ class TorchReference:
             token_ids: One int64 array [n] per text, special tokens included, n >= 1.
 
         Returns:
-            float32 [texts, hidden], unit length.
+            float32 [texts, dimension], unit length.
         """
-        vectors = np.zeros((len(token_ids), self._model.config.hidden_size), np.float32)
+        width = len(self._projections[-1].bias) if self._projections else self._model.config.hidden_size
+        vectors = np.zeros((len(token_ids), width), np.float32)
         for rows in _equal_length_batches(token_ids):
             vectors[rows] = self._embed_batch(np.stack([token_ids[row] for row in rows]))
         return vectors
@@ -69,6 +72,10 @@ class TorchReference:
                 input_ids=ids, attention_mask=torch.ones_like(ids)
             ).last_hidden_state.double()
             pooled = states[:, 0] if self._pooling == "cls" else states.mean(dim=1)
+            for projection in self._projections:
+                weight, bias = torch.from_numpy(projection.weight), torch.from_numpy(projection.bias)
+                pooled = torch.nn.functional.linear(pooled, weight.double(), bias.double())
+                pooled = pooled.tanh() if projection.activation == "tanh" else pooled
             vectors: Floats = torch.nn.functional.normalize(pooled, dim=1).float().numpy()
         return vectors
 

@@ -103,7 +103,7 @@ def _describe(checkpoint: Checkpoint, choice: EncodingChoice, kind: _Kind) -> Me
         name=f"{kind.name}:{source.name}",
         precision="fp32",
         size_bytes=parameters * np.dtype(np.float32).itemsize,
-        dimension=checkpoint.architecture.hidden,
+        dimension=checkpoint.dimension,
         recipe=choice.recipe,
         identity=f"{kind.name} {source.weights_sha256} {choice.pooling} {choice.max_tokens} {versions}",
         fingerprint=None,

@@ -57,10 +57,12 @@ def write_gguf(folder: Path, path: Path) -> None:
         path: The file to write.
 
     Raises:
-        ConversionError: If its tokenizer is not SentencePiece's Unigram.
+        ConversionError: If its tokenizer is not SentencePiece's Unigram, or it has a Dense module.
         CheckpointError: If something is wrong with the folder.
     """
     checkpoint = open_checkpoint(str(folder))
+    if checkpoint.projections:
+        raise ConversionError(checkpoint.source.name, "it has a Dense module, which GGUF has no place for")
     writer = gguf.GGUFWriter(path, _ARCHITECTURE)
     _add_shape(writer, checkpoint)
     _add_tokenizer(writer, json.loads(checkpoint.tokenizer), checkpoint)
