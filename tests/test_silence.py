@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.security]
 TEXTS = "the sea\nthe moon\ntea and bread\n"
 # Where e5-perf says that it keeps data and vectors, unless it is told another place.
 PERF_CACHE = "home/.cache/e5-onnx/perf"
-EMBED = "import sys; from e5_onnx import Embedder; Embedder(sys.argv[1]).embed('hello')"
+EMBED = "import sys; from e5_onnx import Embedder; Embedder(sys.argv[1]).embed_documents('hello')"
 
 
 @pytest.fixture(scope="module")

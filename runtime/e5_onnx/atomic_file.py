@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +21,13 @@ def atomic_file(target: Path, *, workplace: Path | None = None) -> Iterator[IO[b
     Raises:
         OSError: If it cannot be written; then nothing is left of it.
     """
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.partial-", dir=workplace or target.parent)
-    partial = Path(name)
+    partial = (workplace or target.parent) / f".{target.name}.partial-{secrets.token_hex(8)}"
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        # Mode "x" has the system apply the umask; asking for it would set it, for all threads.
+        with partial.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.chmod(0o666 & ~_umask())
         partial.replace(target)
         sync_folder(target.parent)
     except BaseException as error:
@@ -61,9 +60,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

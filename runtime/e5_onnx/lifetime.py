@@ -23,11 +23,12 @@ class Lifetime:
             ClosedError: After `end`.
             ForkedError: In another process than the one that loaded it.
         """
-        if self._engine is None:
+        engine = self._engine  # once: another thread may end it meanwhile
+        if engine is None:
             raise ClosedError
         if os.getpid() != self._pid:
             raise ForkedError(self._pid, os.getpid())
-        return self._engine
+        return engine
 
     def end(self) -> None:
         """Lets go of the engine; a second call does nothing."""

@@ -18,6 +18,11 @@ INPUTS: Final = ("input_ids", "attention_mask")
 
 _OUTPUT: Final = "sentence_embedding"
 _ERRORS_AND_WORSE: Final = 3
+_LENGTH_TOLERANCE: Final = 1e-3
+_NO_VECTORS: Final = (
+    "what it gave are no vectors of length 1: the weights or their packed copy were changed or damaged; try "
+    "`e5 verify` and `e5 cache verify`"
+)
 _KEPT_IN_THE_GRAPH: Final = "1024"  # bytes; smaller weights are not worth a mapping
 
 
@@ -81,6 +86,9 @@ class Session:
         if optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = _load(folder, options)
+        shapes = {entry.name: entry.shape for entry in self._session.get_outputs()}
+        last = (shapes.get(_OUTPUT) or [None])[-1]
+        self._dimension = last if isinstance(last, int) else None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -90,9 +98,7 @@ class Session:
     @property
     def dimension(self) -> int | None:
         """Components of the vectors that the graph gives, or None where it does not say."""
-        shapes = {entry.name: entry.shape for entry in self._session.get_outputs()}
-        last = shapes.get(_OUTPUT, [None])[-1]
-        return last if isinstance(last, int) else None
+        return self._dimension
 
     def run(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """Embeds one batch.
@@ -105,11 +111,22 @@ class Session:
             float32 [batch, dimension], each of length 1.
 
         Raises:
-            InferenceError: If onnxruntime fails.
+            InferenceError: If onnxruntime fails, or gives what are no vectors of length 1.
         """
-        with map_run_errors(batch=ids.shape[0], tokens=ids.shape[1]):
+        batch, tokens = ids.shape
+        with map_run_errors(batch=batch, tokens=tokens):
             (vectors,) = self._session.run([_OUTPUT], dict(zip(INPUTS, (ids, mask), strict=True)))
-        return np.asarray(vectors, np.float32)
+        found = np.asarray(vectors, np.float32)
+        if not _are_unit(found, batch, self._dimension):
+            raise InferenceError(_NO_VECTORS, batch=batch, tokens=tokens)
+        return found
+
+
+def _are_unit(found: NDArray[np.float32], batch: int, dimension: int | None) -> bool:
+    """Whether these are vectors of length 1, one for each text; NaN is of no length."""
+    if found.ndim != 2 or len(found) != batch or dimension not in (None, found.shape[1]):  # noqa: PLR2004
+        return False
+    return bool((np.abs(np.linalg.norm(found, axis=1) - 1) <= _LENGTH_TOLERANCE).all())
 
 
 def write_prepacked(folder: Path, out: Path, *, exact_int8: bool) -> None:

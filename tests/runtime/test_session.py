@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,50 @@ def test_versions_compare_as_numbers(monkeypatch: pytest.MonkeyPatch, installed:
             RuntimeTooOldError, match=r"needs onnxruntime 1\.30 or newer, 1\.29\.9 is installed"
         ):
             require_onnxruntime("1.30")
+
+
+class Answering:
+    """Instead of onnxruntime's session."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def run(self, _outputs: object, _inputs: object) -> list[object]:
+        return [self.answer]
+
+
+UNIT = np.eye(2, 32, dtype=np.float32)
+NO_VECTORS = {
+    "not a number": np.full((2, 32), np.nan, np.float32),
+    "one row is not a number": UNIT * np.array([[1], [np.nan]], np.float32),
+    "infinite": np.full((2, 32), np.inf, np.float32),
+    "zero": np.zeros((2, 32), np.float32),
+    "too long": UNIT * np.float32(1.01),
+    "a scalar": np.float32(1),
+    "one component": np.ones((2, 1), np.float32),
+    "twice the rows": np.concatenate((UNIT, UNIT)),
+    "a row": UNIT[0],
+}
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("name", NO_VECTORS)
+def test_what_is_no_vector_is_an_error(name: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(tiny_folder, 1)
+    ids = np.ones((2, 3), np.int64)
+    monkeypatch.setattr(session, "_session", Answering(UNIT))
+    assert session.run(ids, ids) is not None
+    monkeypatch.setattr(session, "_session", Answering(NO_VECTORS[name]))
+    with pytest.raises(InferenceError, match=r"no vectors of length 1: the weights .* `e5 cache verify`"):
+        session.run(ids, ids)
+
+
+@pytest.mark.security
+def test_weights_that_change_under_an_open_model_give_no_wrong_vector(tiny_folder_copy: Path) -> None:
+    weights = tiny_folder_copy / "model.onnx.data"
+    with Embedder(tiny_folder_copy) as model:
+        right = model.embed_documents("hello")
+        with weights.open("rb+") as file:
+            file.write(b"\xff" * weights.stat().st_size)
+        with suppress(InferenceError):  # a kernel's own copy is not reached
+            np.testing.assert_array_equal(model.embed_documents("hello"), right)
