@@ -148,7 +148,8 @@ def write_tokenizer_config(folder: Path, **changes: object) -> Path:
     """Writes the tokenizer_config.json of a folder's tiny tokenizer, whatever the model's body is."""
     kind = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["type"]
     path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps(TOKENIZER_CONFIGS[kind] | changes), "utf-8")
+    inputs = {"model_input_names": ["input_ids", "attention_mask"]}
+    path.write_text(json.dumps(TOKENIZER_CONFIGS[kind] | inputs | changes), "utf-8")
     return path
 
 

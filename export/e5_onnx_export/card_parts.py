@@ -17,6 +17,7 @@ POOLINGS: Final[dict[str, str]] = {
     "cls": "the vector of its first token",
 }
 _REFERENCES: Final = {
+    "sentence-transformers": "the checkpoint run by sentence-transformers in fp32, from text to vector",
     "torch": "the checkpoint run by transformers and torch in fp32",
     "numpy": "the checkpoint run by a plain NumPy forward pass in fp32",
 }

@@ -12,9 +12,9 @@ from e5_onnx_export.graph.encoder import Encoder, float_formats
 from e5_onnx_export.graph.tensors import EncoderTensors
 from e5_onnx_export.job import Job
 from e5_onnx_export.parity import gate_fp32, measure
-from e5_onnx_export.reference import open_reference
-from e5_onnx_export.samples import run_graph, tokenize_samples
-from e5_onnx_export.texts import parity_texts
+from e5_onnx_export.reference_check import embed_with_reference, reference_samples
+from e5_onnx_export.samples import run_graph
+from e5_onnx_export.token_check import check_tokens
 
 
 def author_fp32(job: Job, folder: Path, tokenizer: TextTokenizer) -> Authored:
@@ -46,9 +46,9 @@ def check_against_reference(job: Job, folder: Path, tokenizer: TextTokenizer) ->
     """
     if job.request.reference == "none":
         return Parity(checked=False, reference="none")
-    samples = tokenize_samples(parity_texts(), tokenizer, job.choice)
-    reference = open_reference(job.request.reference, job.checkpoint, job.choice.pooling)
-    job.progress.step(f"comparing {len(samples.ids)} texts with {reference.name}")
-    parity = measure(reference.embed(samples.ids), run_graph(folder, samples.ids), reference.name)
+    samples = reference_samples(job, tokenizer)
+    check_tokens(job, tokenizer, samples)
+    name, truth = embed_with_reference(job, samples)
+    parity = measure(truth, run_graph(folder, samples.ids), name)
     gate_fp32(parity)
     return parity

@@ -20,10 +20,11 @@ from e5_onnx_export.foreign import foreign_tool
 from e5_onnx_export.job import Job
 from e5_onnx_export.parity import gate_fp32, measure, parity_batches
 from e5_onnx_export.recipe_detection import EncodingChoice
-from e5_onnx_export.reference import open_reference
-from e5_onnx_export.samples import Samples, tokenize_samples
+from e5_onnx_export.reference_check import embed_with_reference, reference_samples
+from e5_onnx_export.samples import Samples
 from e5_onnx_export.sentence_folder import sentence_prompts
-from e5_onnx_export.texts import SampleText, parity_texts
+from e5_onnx_export.texts import SampleText
+from e5_onnx_export.token_check import check_tokens
 
 Floats = NDArray[np.float32]
 
@@ -76,15 +77,15 @@ def try_standard(job: Job, folder: Path) -> Trial:
         ParityError: If a tool's vectors are too far away; it says which tool.
         ToolError: If a tool cannot open the folder.
     """
-    samples = tokenize_samples(parity_texts(), load_tokenizer(folder), job.choice)
+    tokenizer = load_tokenizer(folder)
+    samples = reference_samples(job, tokenizer)
+    check_tokens(job, tokenizer, samples)
     with foreign_tool("onnxruntime", extra="optimum"):
         vectors = _with_onnxruntime(folder, samples, job.choice.pooling)
     truth, parity = vectors, Parity(checked=False, reference="none")
     if job.request.reference != "none":
-        reference = open_reference(job.request.reference, job.checkpoint, job.choice.pooling)
-        job.progress.step(f"comparing {len(samples.ids)} texts with {reference.name}")
-        truth = reference.embed(samples.ids)
-        parity = measure(truth, vectors, reference.name)
+        name, truth = embed_with_reference(job, samples)
+        parity = measure(truth, vectors, name)
         gate_fp32(parity)
     rows = _same_everywhere(samples, job.choice)
     texts = [samples.texts[row] for row in rows]
