@@ -38,14 +38,14 @@ def check_tokens(job: Job, tokenizer: TextTokenizer, samples: Samples) -> None:
     # sentence-transformers alone makes texts lower case before all else; its vectors show whether we do.
     if file.lower_case:
         return
-    with foreign_tool("transformers"):
+    with foreign_tool("transformers", extra="reference"):
         from transformers import AutoTokenizer, __version__
 
         theirs = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **file.tokenizer_options)
     for sample in samples.texts:
         template = job.choice.recipe.template(sample.role)
         ours = tokenizer.tokenize(sample.text, template).ids.tolist()
-        with foreign_tool("transformers"):
+        with foreign_tool("transformers", extra="reference"):
             expected = theirs(template.before + sample.text + template.after)["input_ids"]
         if ours != expected:
             reason = f"transformers {__version__} makes other tokens of {sample.text!r:.80}: "

@@ -40,7 +40,7 @@ class SentenceReference:
         self._choice = choice
         shape = checkpoint.architecture
         self._hidden = shape.hidden
-        with foreign_tool(self.name):
+        with foreign_tool(self.name, extra="reference"):
             self._model = _open(checkpoint, choice).float().eval()
         most = shape.positions - shape.position_offset
         # Beyond the model's positions it fails.
@@ -63,7 +63,7 @@ class SentenceReference:
         options = {"batch_size": _BATCH, "normalize_embeddings": True, "show_progress_bar": False}
         own = {"query": self._model.encode_query, "document": self._model.encode_document}
         template = self._choice.recipe.template(role)
-        with foreign_tool(self.name):
+        with foreign_tool(self.name, extra="reference"):
             if self._choice.by_prompts and role in own:
                 found: Floats = own[role](list(texts), **options)
             else:
