@@ -143,7 +143,7 @@ def test_a_gguf_file_holds_the_checkpoint(exported, tmp_path: Path) -> None:
     offset = checkpoint.architecture.position_offset
     np.testing.assert_array_equal(found["position_embd.weight"].data, positions[offset:])
     tokens = reader.fields["tokenizer.ggml.tokens"].contents()
-    tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer))
+    tokenizer = Tokenizer.from_str(checkpoint.tokenizer.decode())
     assert tokens[: tokenizer.get_vocab_size()] == [
         tokenizer.id_to_token(number) for number in range(tokenizer.get_vocab_size())
     ]
