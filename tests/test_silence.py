@@ -100,7 +100,7 @@ def test_embedding_a_file(run: Run, tiny_folder: Path) -> None:
 
 def test_embedding_in_bulk(run: Run, tiny_folder: Path) -> None:
     pytest.importorskip("pyarrow", reason="needs the [bulk] extra")
-    run("e5", "embed", tiny_folder, "texts.txt", "--role", "document", "--output", "out/", outputs=["out"])
+    run("e5", "bulk", tiny_folder, "texts.txt", "--role", "document", "--output", "out/", outputs=["out"])
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
