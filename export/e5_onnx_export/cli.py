@@ -14,6 +14,7 @@ from typing import Final, get_args
 
 from e5_onnx.errors import E5Error
 from e5_onnx.manifest import Pooling, Precision
+from e5_onnx.messages import messages_may_be_lost
 from e5_onnx.recipes import RecipeName
 from e5_onnx_export import card_command
 from e5_onnx_export.errors import RecipeError, RequestError
@@ -55,7 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 failed, 2 usage, 130 interrupted.
     """
-    words = sys.argv[1:] if arguments is None else list(arguments)
+    with messages_may_be_lost():
+        return _run_words(sys.argv[1:] if arguments is None else list(arguments))
+
+
+def _run_words(words: Sequence[str]) -> int:
     is_card = words[:1] == [card_command.NAME]
     parsed = card_command.parser().parse_args(words[1:]) if is_card else _parser().parse_args(words)
     # An ordinary kill then cleans up as Ctrl-C does.

@@ -16,6 +16,7 @@ from e5_onnx.cli import bulk, cache, embed, info, search, serve, verify
 from e5_onnx.cli.exit_codes import FAILED, INTERRUPTED, USAGE
 from e5_onnx.cli.flags import with_flags
 from e5_onnx.errors import E5Error, OptionError, RoleError, TaskError
+from e5_onnx.messages import messages_may_be_lost
 
 __all__ = ["main"]
 
@@ -32,7 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 failed, 2 usage, 130 interrupted.
     """
-    words = sys.argv[1:] if arguments is None else list(arguments)
+    with messages_may_be_lost():
+        return _run(sys.argv[1:] if arguments is None else list(arguments))
+
+
+def _run(words: Sequence[str]) -> int:
     parsed = parse(words)
     parsed.words = words  # for commands that start this program again
     signal.signal(signal.SIGTERM, _interrupt)  # so that an ordinary kill cleans up as Ctrl-C does
