@@ -32,9 +32,14 @@ def test_number_of_windows(tokens: int, count: int) -> None:
     assert len(split_windows(text(tokens), 11)) == count
 
 
+def test_windows_of_one_token() -> None:
+    assert [window[2:-1].tolist() for window in split_windows(text(3), 4)] == [[1000], [1001], [1002]]
+    assert len(split_windows(text(1), 4)) == len(split_windows(text(0), 4)) == 1
+
+
 def test_windows_overlap_by_an_eighth() -> None:
-    first, second = split_windows(text(60), 43)
-    assert first[-6:-1].tolist() == second[2:7].tolist() == [1035, 1036, 1037, 1038, 1039]
+    first, second = split_windows(text(80), 3 + 56)
+    assert first[-8:-1].tolist() == second[2:9].tolist() == list(range(1049, 1056))
 
 
 def test_a_template_that_fills_the_model_is_refused() -> None:
