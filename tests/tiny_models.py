@@ -113,14 +113,15 @@ def stored(architecture: Architecture, name: str) -> str:
 def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """Canonical names and shapes of every tensor of the encoder, in checkpoint order."""
     hidden, inner = architecture.hidden, architecture.intermediate
+    segments = KINDS[architecture.body].segments
+    # In this order: the weights are drawn in it, and committed folders are made of them.
     shapes: dict[str, tuple[int, ...]] = {
         "embeddings.word_embeddings.weight": (architecture.vocabulary, hidden),
         "embeddings.position_embeddings.weight": (architecture.positions, hidden),
+        **({"embeddings.token_type_embeddings.weight": (segments, hidden)} if segments else {}),
         "embeddings.LayerNorm.weight": (hidden,),
         "embeddings.LayerNorm.bias": (hidden,),
     }
-    if segments := KINDS[architecture.body].segments:
-        shapes["embeddings.token_type_embeddings.weight"] = (segments, hidden)
     linears = {
         "attention.self.query": (hidden, hidden),
         "attention.self.key": (hidden, hidden),
