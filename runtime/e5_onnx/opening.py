@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from e5_onnx.engine import Engine
-from e5_onnx.errors import FingerprintError, FormatVersionError, ManifestError
+from e5_onnx.errors import FingerprintError, FormatVersionError, ManifestError, OptionError
 from e5_onnx.exact_int8 import needs_exact_kernels
 from e5_onnx.folder import ModelFolder, open_folder
 from e5_onnx.manifest import FORMAT_VERSION, GRAPH_NAME, Manifest
 from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
 from e5_onnx.prepacked.sessions import open_session
 from e5_onnx.session import INPUTS, Session, require_onnxruntime
-from e5_onnx.tokenization import open_tokenizer
+from e5_onnx.tokenization import TokenizerChoice, open_tokenizer
 
 
 def open_engine(path: Path, options: Options, threads: int) -> Engine:
@@ -33,9 +33,7 @@ def open_engine(path: Path, options: Options, threads: int) -> Engine:
         opened.check_everything()
     else:
         opened.check()
-    # A fingerprint vouches for tokenizer.json and not for the lean file made from it.
-    choice = "tokenizers" if pinned and options.tokenizer == "auto" else options.tokenizer
-    tokenizer = open_tokenizer(path, manifest, choice)
+    tokenizer = open_tokenizer(path, manifest, _tokenizer_choice(options))
     # Either one batch for all threads, or a batch for each: they share the session and its weights.
     callers = threads if options.mode == "throughput" else 1
     exact = needs_exact_kernels(manifest, options.exact_int8)
@@ -49,6 +47,16 @@ def open_engine(path: Path, options: Options, threads: int) -> Engine:
     )
     _check_graph(session, manifest)
     return Engine(manifest, tokenizer, session, options.token_budget, callers)
+
+
+def _tokenizer_choice(options: Options) -> TokenizerChoice:
+    # Both vouch for tokenizer.json and not for the lean file made from it.
+    if not options.verify and options.fingerprint is None:
+        return options.tokenizer
+    if options.tokenizer == "tokie":
+        expected = "'auto' or 'tokenizers' beside verify or fingerprint, which do not cover tokenizer.tokie"
+        raise OptionError("tokenizer", options.tokenizer, expected)
+    return "tokenizers"
 
 
 def open_frugal_engine(opened: ModelFolder, threads: int) -> Engine:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from e5_onnx.errors import E5Error, ModelLoadError, UnsafeFolderError
 from e5_onnx.graph_scan import scan_graph
 
+pytestmark = pytest.mark.security
+
 WEIGHTS = "model.onnx.data"
 
 

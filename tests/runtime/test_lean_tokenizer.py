@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_tokenizers import write_plain_tiny_tokenizer, write_tiny_bert_tokenizer
 
-from e5_onnx import lean_tokenizer
+from e5_onnx import Embedder, lean_tokenizer, opening
 from e5_onnx.errors import MissingExtraError, ModelLoadError, OptionError
 from e5_onnx.full_tokenizer import FullTokenizer
 from e5_onnx.lean_tokenizer import (
@@ -373,3 +373,20 @@ def test_tokie_starts_no_threads_and_does_not_load_the_other_library(tiny: Path)
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert result.stdout.split() == ["0", "False", "True"]
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("vouched", ["verify", "fingerprint"])
+def test_what_vouches_for_the_tokenizer_does_not_let_tokie_stand_in(
+    vouched: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Embedder(tiny_folder) as model:
+        options = {"verify": True} if vouched == "verify" else {"fingerprint": model.fingerprint}
+    asked: list[str] = []
+    real = opening.open_tokenizer
+    monkeypatch.setattr(opening, "open_tokenizer", lambda *words: asked.append(words[2]) or real(*words))
+    Embedder(tiny_folder, **options).close()
+    Embedder(tiny_folder).close()
+    assert asked == ["tokenizers", "auto"]
+    with pytest.raises(OptionError, match="beside verify or fingerprint, which do not cover"):
+        Embedder(tiny_folder, tokenizer="tokie", **options)

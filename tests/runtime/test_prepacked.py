@@ -268,3 +268,17 @@ def test_where_there_are_no_owners_the_user_folder_is_trusted(
 ) -> None:
     monkeypatch.delattr(os, "geteuid", raising=False)
     np.testing.assert_array_equal(vectors(tiny_folder, tmp_path), vectors(tiny_folder, None))
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("harm", [spoil_weights, lose_weights, lose_the_description])
+def test_cache_verify_names_what_is_damaged(
+    harm, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors(tiny_folder, tmp_path)
+    entry = only_entry(tmp_path)
+    assert main(["cache", "verify", "--cache-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{entry.name}  whole\n"
+    harm(entry)
+    assert main(["cache", "verify", "--cache-dir", str(tmp_path)]) == 1
+    assert capsys.readouterr().out == f"{entry.name}  damaged: run e5 cache clear\n"

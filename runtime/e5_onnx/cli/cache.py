@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.cli.exit_codes import DONE, FAILED
 from e5_onnx.errors import OptionError
 from e5_onnx.prepacked.cache import Listed, PrepackedCache
 from e5_onnx.prepacked.place import ENVIRONMENT, cache_root
@@ -33,12 +33,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="a line for each entry")
     listing.set_defaults(run=run_list)
+    verifying = actions.add_parser("verify", help="hash every byte; exit code 1 if an entry is damaged")
+    verifying.set_defaults(run=run_verify)
     clearing = actions.add_parser("clear", help="remove the entries")
     clearing.add_argument(
         "--stale", action="store_true", help="only those of another CPU or onnxruntime, and unfinished ones"
     )
     clearing.set_defaults(run=run_clear)
-    for action in (listing, clearing):
+    for action in (listing, verifying, clearing):
         action.add_argument("--cache-dir", type=Path, metavar="DIR", help=f"default: ${ENVIRONMENT}")
 
 
@@ -47,6 +49,16 @@ def run_list(parsed: argparse.Namespace) -> int:
     for listed in _open(parsed.cache_dir).entries():
         sys.stdout.write(f"{listed.folder.name}  {listed.bytes / _MB:.0f} MB  {_state(listed)}\n")
     return DONE
+
+
+def run_verify(parsed: argparse.Namespace) -> int:
+    """Hashes every entry. A damaged one is named and kept: `e5 cache clear` removes it."""
+    code = DONE
+    for listed in _open(parsed.cache_dir).entries():
+        whole = listed.entry is not None and listed.entry.is_whole(listed.folder)
+        sys.stdout.write(f"{listed.folder.name}  {'whole' if whole else 'damaged: run e5 cache clear'}\n")
+        code = code if whole else FAILED
+    return code
 
 
 def run_clear(parsed: argparse.Namespace) -> int:

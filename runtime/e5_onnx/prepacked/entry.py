@@ -84,6 +84,13 @@ class Entry:
     sampled_sha256: str
     weights_bytes: int
 
+    def is_whole(self, folder: Path) -> bool:
+        """Whether every byte of the entry's files is as it was written; a file that is gone is not."""
+        try:
+            return self.is_sound(folder, whole=True)
+        except OSError:
+            return False
+
     def is_sound(self, folder: Path, *, whole: bool) -> bool:
         """Whether the entry's files are those that were written, by sample or to the last byte."""
         weights = folder / WEIGHTS_NAME
