@@ -45,6 +45,14 @@ _ROBERTA_TOKENS = {
     "mask": "<mask>",
 }
 
+_XLMR_SPLIT = {
+    "type": "Sequence",
+    "pretokenizers": [
+        {"type": "WhitespaceSplit"},
+        {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
+    ],
+}
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -120,6 +128,9 @@ def build(folder: Path, layout: Layout) -> Path:
     write_tokenizer, tokenizer_class = _TOKENIZERS[layout.kind]
     write_tokenizer(folder / "tokenizer.json")
     change("tokenizer.json", truncation=None, padding=None)(folder)
+    if tokenizer_class == "XLMRobertaTokenizer":
+        # The shape of the published ones, which transformers 5 builds anew from the vocabulary.
+        change("tokenizer.json", normalizer=None, pre_tokenizer=_XLMR_SPLIT)(folder)
     tokens = _BERT_TOKENS if write_tokenizer is write_tiny_bert_tokenizer else _ROBERTA_TOKENS
     named = {f"{name}_token": token for name, token in tokens.items()}
     write("tokenizer_config.json", {"tokenizer_class": tokenizer_class, "model_max_length": 64, **named})(

@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--reference",
         choices=get_args(ReferenceOption),
         default="auto",
-        help="what the fp32 vectors are compared with; auto: torch where installed, else numpy",
+        help="what fp32 vectors are compared with; auto: sentence-transformers where installed, else numpy",
     )
     parser.add_argument(
         "--no-lean",

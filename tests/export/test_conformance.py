@@ -108,7 +108,7 @@ EXPORTED = (
     Layout(
         "a token of special_tokens_map.json",
         "xlm-roberta",
-        (change("special_tokens_map.json", additional_special_tokens=[QRY]),),
+        (change("special_tokens_map.json", additional_special_tokens=["[QRY]"]),),
     ),
     Layout("a space before a text", "roberta", (change(CONFIG, add_prefix_space=True),)),
     Layout("the length of tokenizer_config.json", "bert", (drop(NAME), change(CONFIG, model_max_length=20))),
@@ -222,10 +222,14 @@ REFUSED = (
         refusal="truncate_dim",
     ),
     Layout(
-        "a Dense module",
+        "a WeightedLayerPooling module",
         "bert",
-        (write("modules.json", modules("models.Transformer", "models.Pooling", "models.Dense")),),
-        refusal="Dense",
+        (
+            write(
+                "modules.json", modules("models.Transformer", "models.Pooling", "models.WeightedLayerPooling")
+            ),
+        ),
+        refusal="WeightedLayerPooling",
     ),
     Layout(
         "a LoRA adapter",

@@ -39,7 +39,6 @@ class SentenceReference:
     def __init__(self, checkpoint: Checkpoint, choice: EncodingChoice) -> None:
         self._choice = choice
         shape = checkpoint.architecture
-        self._hidden = shape.hidden
         with foreign_tool(self.name, extra="reference"):
             self._model = _open(checkpoint, choice).float().eval()
         most = shape.positions - shape.position_offset
@@ -51,12 +50,17 @@ class SentenceReference:
         """Embeds texts in their roles; the token ids are not looked at.
 
         Returns:
-            float32 [texts, hidden], unit length.
+            float32 [texts, dimension], unit length.
         """
-        vectors = np.zeros((len(samples.texts), self._hidden), np.float32)
+        order: list[int] = []
+        parts = []
         for role in sorted({text.role for text in samples.texts}):
             rows = [row for row, text in enumerate(samples.texts) if text.role == role]
-            vectors[rows] = self._encode([samples.texts[row].text for row in rows], role)
+            parts.append(self._encode([samples.texts[row].text for row in rows], role))
+            order += rows
+        stacked = np.concatenate(parts)
+        vectors = np.empty_like(stacked)
+        vectors[order] = stacked
         return vectors
 
     def _encode(self, texts: Sequence[str], role: Any) -> Floats:  # noqa: ANN401 - a Role
