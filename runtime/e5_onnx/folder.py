@@ -30,6 +30,7 @@ from e5_onnx.manifest import (
     parse_manifest,
 )
 
+_LINKED_OUT: Final = "it is a link out of the folder (`hf download REPO --local-dir DIR` makes none)"
 _REQUIRED: Final = (GRAPH_NAME, WEIGHTS_NAME, TOKENIZER_NAME)
 
 
@@ -124,7 +125,7 @@ def _read_manifest(path: Path) -> str:
             raise CheckpointFolderError(path)
         raise MissingFileError(path, MANIFEST_NAME)
     if file.resolve().parent != path.resolve():
-        raise UnsafeFolderError(MANIFEST_NAME, "it is a link out of the folder")
+        raise UnsafeFolderError(MANIFEST_NAME, _LINKED_OUT)
     if file.stat().st_size > MANIFEST_LIMIT:
         raise UnsafeFolderError(MANIFEST_NAME, f"it is larger than {MANIFEST_LIMIT // 1_000_000} MB")
     try:
@@ -138,7 +139,7 @@ def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
     if not file.is_file():
         raise MissingFileError(folder, name)
     if file.resolve().parent != folder.resolve():
-        raise UnsafeFolderError(name, "it is a link out of the folder")
+        raise UnsafeFolderError(name, _LINKED_OUT)
     size = file.stat().st_size
     if size != entry.bytes:
         raise IntegrityError(name, "the size in bytes", expected=entry.bytes, found=size)
