@@ -20,6 +20,7 @@ from sentence_layouts import (
 )
 
 from e5_onnx import Embedder
+from e5_onnx_export.checkpoint import local
 from e5_onnx_export.cli import main
 
 pytestmark = pytest.mark.reference
@@ -273,4 +274,16 @@ def test_what_cannot_be_the_same_is_refused(tmp_path, capsys, layout):
     folder = build(tmp_path / "source", layout)
     assert exported(folder, tmp_path / "out", layout) in (1, 2)
     assert layout.refusal in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_tokens_than_those_of_transformers_are_refused(tmp_path, capsys, monkeypatch):
+    layout = Layout("accents kept", "bert", (change(CONFIG, strip_accents=False),))
+    folder = build(tmp_path / "source", layout)
+    # As if the files beside it were never read.
+    monkeypatch.setattr(local, "read_tokenizer", lambda path, *_, **__: path.read_bytes())
+    assert exported(folder, tmp_path / "out", layout) == 1
+    error = capsys.readouterr().err
+    assert "makes other tokens of" in error
+    assert "where the exported tokenizer makes [" in error
     assert not (tmp_path / "out").exists()
