@@ -93,6 +93,10 @@ class LeanTokenizer:
             np.array([*ids[after:], self._closing], np.int64),
         )
 
+    def would_load_full(self, text: str) -> bool:
+        """Whether to tokenise a text, some hundred megabytes of `tokenizers` have to be loaded first."""
+        return self._full is None and DOUBTFUL.search(text) is not None
+
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(self._vanishing.sub("", text), add_special_tokens=False).ids
         return ids

@@ -11,7 +11,7 @@ from waiting import PATIENCE_S, until_async
 
 from e5_onnx.errors import InferenceError
 from e5_onnx.serve.dispatcher import Dispatcher
-from e5_onnx.serve.errors import DeadlineError, InternalError, OverloadError
+from e5_onnx.serve.errors import InternalError, OverloadError
 from e5_onnx.serve.queue import Ticket
 
 
@@ -42,7 +42,7 @@ def test_many_requests_at_once_get_their_own() -> None:
     tickets = [ticket(*range(1 + number % 7, 20)) for number in range(30)]
 
     async def run() -> None:
-        await asyncio.gather(*(made.embed(one, deadline_s=PATIENCE_S) for one in tickets))
+        await asyncio.gather(*(made.embed(one) for one in tickets))
 
     asyncio.run(run())
     made.close()
@@ -63,10 +63,10 @@ def test_a_full_queue_refuses() -> None:
 
     async def run() -> None:
         # More than the queue holds, but nothing was waiting.
-        first = asyncio.create_task(made.embed(ticket(*[10] * 20), deadline_s=PATIENCE_S))
+        first = asyncio.create_task(made.embed(ticket(*[10] * 20)))
         await until_async(lambda: made.waiting_tokens)
         with pytest.raises(OverloadError, match=r"\d+ tokens are waiting and 100 may"):
-            await made.embed(ticket(5), deadline_s=PATIENCE_S)
+            await made.embed(ticket(5))
         release.set()
         await first
 
@@ -86,42 +86,19 @@ def test_the_queue_may_be_full_to_the_last_token() -> None:
 
     async def run() -> None:
         def ask(tokens: int) -> asyncio.Task[None]:
-            return asyncio.create_task(made.embed(ticket(tokens), deadline_s=PATIENCE_S))
+            return asyncio.create_task(made.embed(ticket(tokens)))
 
         asked = [ask(5)]  # it runs, so that nothing waits
         await until_async(running.is_set)
         asked += [ask(60), ask(40)]
         await until_async(lambda: made.waiting_tokens == 100)
         with pytest.raises(OverloadError, match="100 tokens are waiting and 100 may"):
-            await made.embed(ticket(1), deadline_s=PATIENCE_S)
+            await made.embed(ticket(1))
         release.set()
         await asyncio.gather(*asked)
 
     asyncio.run(run())
     made.close()
-
-
-def test_a_deadline_takes_what_waits_out_of_the_queue() -> None:
-    release = threading.Event()
-
-    def slow(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        release.wait(PATIENCE_S)
-        return first_ids(ids, mask)
-
-    made = dispatcher(slow, callers=1)
-    asked = ticket(*[30] * 30)
-
-    async def run() -> None:
-        with pytest.raises(DeadlineError, match=r"not done within 0\.05 s"):
-            await made.embed(asked, deadline_s=0.05)
-        assert made.waiting_tokens == 0
-        release.set()
-        # The next one has not to wait for it.
-        await made.embed(ticket(5), deadline_s=PATIENCE_S)
-
-    asyncio.run(run())
-    made.close()
-    assert not asked.vectors.all()
 
 
 def test_a_cancelled_request_leaves_the_queue() -> None:
@@ -134,7 +111,7 @@ def test_a_cancelled_request_leaves_the_queue() -> None:
     made = dispatcher(slow, callers=1)
 
     async def run() -> None:
-        task = asyncio.create_task(made.embed(ticket(*[30] * 30), deadline_s=PATIENCE_S))
+        task = asyncio.create_task(made.embed(ticket(*[30] * 30)))
         await until_async(lambda: made.waiting_tokens)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -156,8 +133,8 @@ def test_a_failing_batch_fails_its_requests_only(caplog: pytest.LogCaptureFixtur
 
     async def run() -> list[object]:
         asked = [
-            made.embed(ticket(7, *[40] * 9), deadline_s=PATIENCE_S),
-            made.embed(ticket(60), deadline_s=PATIENCE_S),
+            made.embed(ticket(7, *[40] * 9)),
+            made.embed(ticket(60)),
         ]
         return list(await asyncio.gather(*asked, return_exceptions=True))
 
@@ -179,12 +156,12 @@ def test_a_failure_that_nobody_waits_for_is_no_error() -> None:
     made = dispatcher(fail, callers=1)
 
     async def run() -> None:
-        task = asyncio.create_task(made.embed(ticket(5), deadline_s=PATIENCE_S))
+        task = asyncio.create_task(made.embed(ticket(5)))
         await until_async(running.is_set)
         task.cancel()
         release.set()
         with pytest.raises(InternalError):
-            await made.embed(ticket(6), deadline_s=PATIENCE_S)
+            await made.embed(ticket(6))
         assert task.cancelled()
 
     asyncio.run(run())

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from served import KEY, LocalServer, Served
 from waiting import PATIENCE_S, until, until_async
 
 from e5_onnx import Embedder
-from e5_onnx.serve import state as state_module
+from e5_onnx.serve import memory
 from e5_onnx.serve.errors import InternalError
 from e5_onnx.serve.settings import Limits
 
@@ -147,9 +148,9 @@ def test_beyond_the_memory_limit_no_work_is_taken(
     serve_app: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = serve_app(limits=Limits(max_memory_mb=1000), default_role="query")
-    monkeypatch.setattr(state_module, "resident_mb", lambda: 999.0)
+    monkeypatch.setattr(memory, "resident_mb", lambda: 999.0)
     assert served.post("/embed", inputs="moon").status_code == 200
-    monkeypatch.setattr(state_module, "resident_mb", lambda: 1001.0)
+    monkeypatch.setattr(memory, "resident_mb", lambda: 1001.0)
     refused = served.post("/embed", inputs="moon")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "memory_limit")
     assert "holds 1001 MB and may hold 1000" in refused.json()["error"]["message"]
@@ -176,15 +177,13 @@ def test_a_client_that_goes_away_takes_its_texts_along(serve_app: Callable[..., 
     asked: list[bool] = []
     sent: list[dict[str, object]] = []
 
-    async def call() -> int:
-        task = asyncio.create_task(served.app(SCOPE, receive, send))  # type: ignore[arg-type]
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        waiting = served.model.waiting_tokens
+    async def call() -> None:
+        await served.app(SCOPE, receive, send)  # type: ignore[arg-type]
+        await until_async(lambda: not served.model.waiting_tokens)
         release.set()
-        return waiting
 
-    assert asyncio.run(call()) == 0
+    asyncio.run(call())
+    assert sent[0]["status"] == 499
     assert "e5_cancelled_requests_total 1.0" in served.state.metrics.text().decode()
 
 
@@ -228,3 +227,57 @@ def test_a_body_without_length_is_measured(serve_app: Callable[..., Served]) -> 
     answer = served.send("POST", "/embed", content=parts())
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
     assert "this one has more" in answer.json()["error"]["message"]
+
+
+def waiting_for_its_turn(served: Served) -> threading.Event:
+    """Keeps the thread that tokenises busy until the event is set."""
+    gate = threading.Event()
+    served.model._turns._thread.submit(gate.wait, PATIENCE_S)
+    return gate
+
+
+@pytest.mark.parametrize("path", ["/embed", "/tokenize"])
+def test_the_time_of_a_request_holds_before_the_model_too(
+    path: str, serve_app: Callable[..., Served]
+) -> None:
+    served = serve_app(default_role="query", limits=Limits(request_timeout=0.05))
+    gate = waiting_for_its_turn(served)
+    answer = served.post(path, inputs="moon")
+    gate.set()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert "not done within 0.05 s" in answer.json()["error"]["message"]
+
+
+def test_tokens_have_the_limits_of_vectors(
+    serve_app: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve_app(default_role="query", limits=Limits(max_tokens=1000, max_memory_mb=1000))
+    assert served.post("/tokenize", inputs="moon").status_code == 200
+    refused = served.post("/tokenize", inputs="moon river " * 5000)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (413, "request_too_large")
+    monkeypatch.setattr(memory, "resident_mb", lambda: 1001.0)
+    assert served.post("/tokenize", inputs="moon").status_code == 503
+
+
+def test_what_lies_unused_is_given_back_before_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = iter([900.0, 1200.0, 950.0, 1200.0, 1100.0, 700.0, 900.0, 800.0])
+    monkeypatch.setattr(memory, "resident_mb", lambda: next(held))
+    given: list[bool] = []
+    monkeypatch.setattr(memory, "give_back", lambda: given.append(True))
+    assert [memory.settled_mb(1000) for _ in range(3)] == [900, 950, 1100]
+    assert len(given) == 2
+    assert memory.may_hold(300, limit_mb=1000)
+    assert not memory.may_hold(300, limit_mb=1000)
+    assert memory.may_hold(300, limit_mb=None)
+
+
+def test_memory_is_given_back_where_the_c_library_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace(malloc_trim=trimmed.append))
+    memory.give_back()
+    assert trimmed == [0]
+    monkeypatch.setattr("ctypes.CDLL", lambda _: SimpleNamespace())
+    memory.give_back()
+    monkeypatch.setattr("os.name", "nt")
+    memory.give_back()
+    assert trimmed == [0]

@@ -58,6 +58,7 @@ def make_app(state: State) -> ASGIApp:
             raise KeyRefusedError
         if route.body is None:
             return await route.act(request, state)
+        state.check_may_work()
         body = await read_body(request, state.settings.limits)
         return await route.act(request, state, decode(body, route.body, _charset(request)))
 

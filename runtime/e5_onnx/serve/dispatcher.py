@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.batching import pad
-from e5_onnx.serve.errors import DeadlineError, InternalError, OverloadError, RequestError
+from e5_onnx.serve.errors import InternalError, OverloadError, RequestError
 from e5_onnx.serve.queue import Batch, FairQueue, Ticket
 
 Run = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
@@ -56,12 +56,11 @@ class Dispatcher:
         """Tokens in the queue."""
         return self._queue.tokens
 
-    async def embed(self, ticket: Ticket, *, deadline_s: float) -> None:
+    async def embed(self, ticket: Ticket) -> None:
         """Fills a ticket's vectors. If the caller is cancelled, what waits of it leaves the queue.
 
         Raises:
             OverloadError: If the queue is full.
-            DeadlineError: If it is not done in time.
             InternalError: If onnxruntime fails.
         """
         waiting, wanted = self._queue.tokens, ticket.tokens
@@ -73,10 +72,7 @@ class Dispatcher:
         self._queue.add(ticket)
         try:
             self._start_batches()
-            async with asyncio.timeout(deadline_s):
-                await answer
-        except TimeoutError:
-            raise DeadlineError(deadline_s) from None
+            await answer
         finally:
             self._queue.remove(ticket)
             del self._answers[id(ticket)]

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from functools import partial
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.engine import CALLERS_BUDGET, Engine, Request, merge_rows
-from e5_onnx.errors import InputError, TextTooLongError
-from e5_onnx.manifest import Manifest
+from e5_onnx.engine import CALLERS_BUDGET, Engine, merge_rows
+from e5_onnx.manifest import TOKENIZER_NAME, Manifest
 from e5_onnx.opening import open_engine
 from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
-from e5_onnx.overflow import Rows, check_policy, fit
-from e5_onnx.recipes import Role
 from e5_onnx.serve.dispatcher import Dispatcher
-from e5_onnx.serve.errors import BadInputError, TooLargeError, TooLongError
+from e5_onnx.serve.memory import may_hold
 from e5_onnx.serve.queue import Ticket
-from e5_onnx.serve.roles import Chosen
+from e5_onnx.serve.seams import Seams
 from e5_onnx.serve.settings import Settings
+from e5_onnx.serve.tokens import Tokeniser, Wish
+from e5_onnx.serve.turns import Turns
 from e5_onnx.threads import choose_threads
-from e5_onnx.tokenization import OverflowPolicy, TokenizedText
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one request wants.
-
-    Attributes:
-        texts: The texts; at least one.
-        role: Of all of them.
-        task: The instruction of queries, or None.
-        overflow: What becomes of texts that are too long.
-    """
-
-    texts: Sequence[str]
-    role: Role
-    task: str | None
-    overflow: OverflowPolicy
+# `tokenizers` takes some 18 times the size of tokenizer.json.
+_LOADED_SIZE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +64,15 @@ class ServedModel:
             cache_dir=None,
         )
         self._engine: Final[Engine] = open_engine(settings.folder, options, threads)
-        self._limits = settings.limits
+        size = (settings.folder / TOKENIZER_NAME).stat().st_size
+        self._tokeniser = Tokeniser(
+            self._engine,
+            Seams(self._engine.tokenizer, settings.folder),
+            limit=settings.limits.max_tokens,
+            may_load=partial(may_hold, _LOADED_SIZE * size / 1e6, limit_mb=settings.limits.max_memory_mb),
+        )
         # One thread: a tokenizer holds Python's lock, so that a second would only wait.
-        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="e5-tokens")
+        self._turns = Turns("e5-tokens")
         self._dispatcher = Dispatcher(
             self._engine.session.run,
             callers=self._engine.callers,
@@ -104,54 +91,27 @@ class ServedModel:
         """Tokens in the queue."""
         return self._dispatcher.waiting_tokens
 
-    async def embed(self, work: Work) -> Done:
+    async def embed(self, wish: Wish) -> Done:
         """Embeds the texts of one request, in order.
 
         Raises:
             RequestError: A leaf of it says why not.
         """
-        rows = await self._in_thread(_fit, work)
-        used = int(sum(map(len, rows.ids)))
-        if used > self._limits.max_tokens:
-            raise TooLargeError("tokens", used, self._limits.max_tokens)
+        rows = await self._turns.run(self._tokeniser.rows(wish))
         ticket = Ticket(rows.ids, np.empty((len(rows.ids), self.manifest.dimension), np.float32))
-        await self._dispatcher.embed(ticket, deadline_s=self._limits.request_timeout)
+        await self._dispatcher.embed(ticket)
+        used = int(sum(map(len, rows.ids)))
         return Done(merge_rows(rows, ticket.vectors), used, int(rows.truncated.sum()))
 
-    async def tokenize(self, texts: Sequence[str], chosen: Chosen) -> list[list[int]]:
-        """Token ids of each text before any cutting.
+    async def tokenise(self, wish: Wish) -> list[NDArray[np.int64]]:
+        """Token ids of each text, int64 [tokens], before any cutting if the wish is for windows.
 
         Raises:
-            BadInputError: If one is not a valid text.
+            RequestError: A leaf of it says why not.
         """
-        work = Work(texts, chosen.role, chosen.task, "truncate")
-        tokenized = await self._in_thread(_tokenize, work)
-        return [text.ids.tolist() for text in tokenized]
-
-    async def _in_thread(self, act: Callable[[Engine, Work], T], work: Work) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._tokenizing, act, self._engine, work)
+        return [text.ids for text in await self._turns.run(self._tokeniser.tokenise(wish))]
 
     def close(self) -> None:
         """Waits for what runs."""
         self._dispatcher.close()
-        self._tokenizing.shutdown()
-
-
-def _tokenize(engine: Engine, work: Work) -> list[TokenizedText]:
-    try:
-        return engine.tokenize(work.texts, Request(work.role, work.task, work.overflow))
-    except InputError as error:
-        raise BadInputError(str(error)) from error
-
-
-def _fit(engine: Engine, work: Work) -> Rows:
-    tokenized = _tokenize(engine, work)
-    try:
-        check_policy(work.overflow, work.role)
-        return fit(tokenized, engine.manifest.max_tokens, work.overflow)
-    except TextTooLongError as error:
-        raise TooLongError(
-            f"text {error.index} has {error.tokens} tokens, the model takes {error.limit}: split it"
-        ) from error
-    except InputError as error:
-        raise BadInputError(str(error)) from error
+        self._turns.close()

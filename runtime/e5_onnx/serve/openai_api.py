@@ -12,8 +12,8 @@ from starlette.responses import Response
 from e5_onnx.serve.answers import FINGERPRINT_HEADER, answer
 from e5_onnx.serve.bodies import check_items
 from e5_onnx.serve.errors import BadInputError, UnknownModelError
-from e5_onnx.serve.model import Work
 from e5_onnx.serve.state import State
+from e5_onnx.serve.tokens import Wish
 from e5_onnx.serve.wanted import Encoding, read_wanted
 from e5_onnx.serve.wire import Embedding, EmbeddingsAnswer, EmbeddingsRequest, ModelCard, ModelList, Usage
 
@@ -25,7 +25,7 @@ async def embeddings(request: Request, state: State, asked: EmbeddingsRequest) -
     texts = check_items(asked.input, state.settings.limits)
     if not texts:
         raise BadInputError("input is empty: send a text or a list of texts", param="input")
-    done = await state.embed(request, Work(texts, chosen.role, chosen.task, wanted.overflow))
+    done = await state.embed(request, Wish(texts, chosen.role, chosen.task, wanted.overflow))
     fingerprint = state.model.manifest.fingerprint
     return answer(
         EmbeddingsAnswer(

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from e5_onnx.serve.errors import MemoryLimitError, StoppingError
-from e5_onnx.serve.memory import resident_mb
+from e5_onnx.serve.errors import ClientGoneError, DeadlineError, MemoryLimitError, StoppingError
+from e5_onnx.serve.memory import settled_mb
 from e5_onnx.serve.metrics import Metrics
-from e5_onnx.serve.model import Done, ServedModel, Work
+from e5_onnx.serve.model import Done, ServedModel
 from e5_onnx.serve.roles import RoleChoice
 from e5_onnx.serve.settings import Settings
+from e5_onnx.serve.tokens import Wish
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -46,29 +51,39 @@ class State:
         if self.stopping:
             raise StoppingError
         limit = self.settings.limits.max_memory_mb
-        if limit is not None and (held := resident_mb() or 0.0) > limit:
+        if limit is not None and (held := settled_mb(limit)) > limit:
             raise MemoryLimitError(held, limit)
 
-    async def embed(self, request: Request, work: Work) -> Done:
+    async def embed(self, request: Request, wish: Wish) -> Done:
         """Embeds for a client that may go away, in which case its texts leave the queue.
 
         Raises:
             RequestError: A leaf of it says why not.
         """
-        self.check_may_work()
-        embedding = asyncio.ensure_future(self.model.embed(work))
+        done = await self.work(request, self.model.embed(wish))
+        self.metrics.count(len(wish.texts), done.used_tokens, done.truncated)
+        return done
+
+    async def work(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
+        """Works for a client, as long as it is there and the time of a request has not passed.
+
+        Raises:
+            RequestError: A leaf of it says why not.
+        """
+        working = asyncio.ensure_future(work)
         gone = asyncio.ensure_future(_gone(request))
+        seconds = self.settings.limits.request_timeout
         try:
-            await asyncio.wait({embedding, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not embedding.done():
-                self.metrics.cancelled.inc()
-                embedding.cancel()
-            done = await embedding
+            await asyncio.wait({working, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                return working.result()
+            if not gone.done():
+                raise DeadlineError(seconds)
+            self.metrics.cancelled.inc()
+            raise ClientGoneError
         finally:
             gone.cancel()
-            embedding.cancel()
-        self.metrics.count(len(work.texts), done.used_tokens, done.truncated)
-        return done
+            working.cancel()
 
 
 async def _gone(request: Request) -> None:

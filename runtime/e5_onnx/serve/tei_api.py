@@ -11,8 +11,8 @@ from e5_onnx import __version__
 from e5_onnx.serve.answers import FINGERPRINT_HEADER, TRUNCATED_HEADER, answer
 from e5_onnx.serve.bodies import check_items
 from e5_onnx.serve.errors import BadInputError
-from e5_onnx.serve.model import Work
 from e5_onnx.serve.state import State
+from e5_onnx.serve.tokens import Wish
 from e5_onnx.serve.wanted import check_special_tokens, read_wanted
 from e5_onnx.serve.wire import EmbedRequest, Token, TokenizeRequest
 
@@ -26,17 +26,20 @@ async def embed(request: Request, state: State, asked: EmbedRequest) -> Response
     texts = check_items(asked.inputs, state.settings.limits)
     if not texts:
         raise BadInputError("inputs is empty: send a text or a list of texts", param="inputs")
-    done = await state.embed(request, Work(texts, chosen.role, chosen.task, wanted.overflow))
+    done = await state.embed(request, Wish(texts, chosen.role, chosen.task, wanted.overflow))
     headers = {TRUNCATED_HEADER: str(done.truncated), FINGERPRINT_HEADER: state.model.manifest.fingerprint}
     return answer(done.vectors.tolist(), headers=headers)
 
 
-async def tokenize(_request: Request, state: State, asked: TokenizeRequest) -> Response:
+async def tokenize(request: Request, state: State, asked: TokenizeRequest) -> Response:
     """Token ids as the model would see them, before any cutting; of a text without a role, as it is."""
     chosen = state.roles.choose(asked, field="prompt_name", otherwise="raw")
     check_special_tokens(asked)
-    ids = await state.model.tokenize(check_items(asked.inputs, state.settings.limits), chosen)
-    return answer([[Token(id=number) for number in row] for row in ids])
+    texts = check_items(asked.inputs, state.settings.limits)
+    # Windows are made of every token, so that none is left out.
+    wish = Wish(texts, chosen.role, chosen.task, "window")
+    ids = await state.work(request, state.model.tokenise(wish))
+    return answer([[Token(id=number) for number in row.tolist()] for row in ids])
 
 
 async def info(_request: Request, state: State) -> Response:
