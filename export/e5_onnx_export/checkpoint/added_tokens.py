@@ -131,7 +131,9 @@ def _listed(token: Any) -> Token:  # noqa: ANN401 - as the file has it
 
 def _as_added(token: Token, special: Sequence[str] | set[str]) -> AddedToken:
     if isinstance(token, str):
-        return AddedToken(token, special=token in special)
+        # Not set afterwards: whether a token is normalised follows from it where it is made.
+        added: AddedToken = AddedToken(token, special=token in special)
+        return added
     token.special = token.special or token.content in special
     return token
 
