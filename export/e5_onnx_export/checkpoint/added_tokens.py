@@ -130,12 +130,11 @@ def _listed(token: Any) -> Token:  # noqa: ANN401 - as the file has it
 
 
 def _as_added(token: Token, special: Sequence[str] | set[str]) -> AddedToken:
-    if isinstance(token, str):
-        # Not set afterwards: whether a token is normalised follows from it where it is made.
-        added: AddedToken = AddedToken(token, special=token in special)
-        return added
-    token.special = token.special or token.content in special
-    return token
+    # `special` is passed where the token is made: whether it is normalised follows from it.
+    made = isinstance(token, str)
+    added: AddedToken = AddedToken(token, special=token in special) if made else token
+    added.special = added.special or added.content in special
+    return added
 
 
 def _token(value: Any, *, special: bool | None = None) -> AddedToken:  # noqa: ANN401
