@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from e5_onnx.bulk.layout import Layout
 
-WORDS = ("moon", "the city is red", "", "tea\u2028house", "東京", "bread and water", "quiet sea", "Mond")
+WORDS = ("moon", "the city is red", "?", "tea\u2028house", "東京", "bread and water", "quiet sea", "Mond")
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -25,7 +25,7 @@ def rows(count: int) -> list[dict[str, Any]]:
         {
             "doc": f"d{number}",
             "text": " ".join([WORDS[number % 8]] * (1 + number % 5)),
-            "year": f"{1900 + number}",
+            "year": f"in {1900 + number}",
         }
         for number in range(count)
     ]

@@ -69,6 +69,7 @@ PUBLIC = {
         "__version__",
         "verify_folder",
     ],
+    "e5_onnx.bulk": ["BulkError", "BulkProgress", "Columns", "Job", "Summary", "run_bulk"],
     "e5_onnx_export": [
         "ExportError",
         "ExportReport",

@@ -27,29 +27,35 @@ ARRAY_ENDING: Final = ".npy"
 _STDOUT: Final = "-"
 _FOLDER_ENDINGS: Final = ("", ".parquet")
 
-# Some 50 MB of the large model's vectors, some seconds to a minute of work: what a kill may cost.
+# Some 50 MB of the large model's vectors.
 DEFAULT_SHARD_ROWS: Final = 16384
+# What a kill costs at most.
+DEFAULT_SHARD_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of the input are read; `.txt` files have only the text column.
+    """Which columns of the input are read, and how; `.txt` files have only the text column.
 
     Attributes:
         text_column: The column of the texts.
         id_column: The column that becomes the output's `id`; None for the number of the row in the whole
             input, from 0.
         keep: Columns that are copied into the output.
+        delimiter: The character between the cells of CSV; None to find it in each file.
 
     Raises:
-        OptionError: For a name that cannot be in the output, or is there twice.
+        OptionError: For a name that cannot be in the output, or is there twice, or another delimiter.
     """
 
     text_column: str = "text"
     id_column: str | None = None
     keep: tuple[str, ...] = ()
+    delimiter: str | None = None
 
     def __post_init__(self) -> None:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise OptionError("delimiter", self.delimiter, "one character, and no quote or line end")
         for position, name in enumerate(self.keep):
             if name in _OWN_NAMES:
                 raise OptionError("keep", name, f"none of the output's own columns, {', '.join(_OWN_NAMES)}")
@@ -71,14 +77,15 @@ class Job:
         model: The model folder.
         inputs: Files, folders and patterns, in order.
         output: A folder for a Parquet data set, or a file that ends with `.npy`.
-        columns: Of the input.
-        role: Of all texts; None where the model writes them alike.
+        columns: Which columns of the input are read.
+        role: The role of all texts; None where the model writes all roles alike.
         task: The instruction of queries, or None.
         overflow: What becomes of texts that are too long; under `error` they are bad rows.
         vectors: How components are stored.
-        on_bad_row: Whether a row that is no text is set aside or stops the run.
-        shard_rows: Rows of the input that are done or not done together.
-        identity: How the input is known again: by what is in the files, or by when they were changed.
+        on_bad_row: Whether a bad row is set aside or stops the run.
+        shard_rows: The most rows of the input in a part of the output.
+        shard_seconds: Seconds after which a part is written though it has fewer rows.
+        identity: Whether a file is known to be the same by its content or by its time of change.
         threads: How many texts are worked on at once; None for as many as there are CPUs.
         tokenizer: As for Embedder.
 
@@ -96,6 +103,7 @@ class Job:
     vectors: VectorType = "float32"
     on_bad_row: BadRowPolicy = "reject"
     shard_rows: int = DEFAULT_SHARD_ROWS
+    shard_seconds: float = DEFAULT_SHARD_SECONDS
     identity: IdentityKind = "content"
     threads: int | None = None
     tokenizer: TokenizerChoice = "auto"
@@ -103,16 +111,19 @@ class Job:
     def __post_init__(self) -> None:
         if self.shard_rows < 1:
             raise OptionError("shard_rows", self.shard_rows, "at least 1")
+        if not self.shard_seconds > 0:
+            raise OptionError("shard_seconds", self.shard_seconds, "more than 0")
         for name in self.inputs:
             if self.output.resolve().is_relative_to(Path(name).resolve()):
                 raise OptionError("output", str(self.output), f"outside of the input {name}")
 
 
 def names_folder(output: str) -> bool:
-    """Whether a name can only be meant for a folder."""
+    """Whether a name is meant for a folder: `out`, `out/`, `out.parquet`, `v1.2`, or a folder that exists."""
     if output == _STDOUT:
         return False
-    return output.endswith("/") or Path(output).is_dir() or Path(output).suffix in _FOLDER_ENDINGS
+    ending = Path(output).suffix
+    return output.endswith("/") or Path(output).is_dir() or ending in _FOLDER_ENDINGS or ending[1:].isdigit()
 
 
 def output_path(name: str) -> Path:
@@ -122,5 +133,6 @@ def output_path(name: str) -> Path:
         OptionError: If the name is neither a folder's nor a `.npy` file's.
     """
     if not (names_folder(name) or name.endswith(ARRAY_ENDING)):
-        raise OptionError("output", name, "a folder, for a Parquet data set, or a .npy file")
+        expected = f"a folder or a .npy file; for a folder of this name write {name}/"
+        raise OptionError("output", name, expected)
     return Path(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, Final, Literal, get_args
 
@@ -15,6 +15,7 @@ FORMATS: Final[tuple[InputFormat, ...]] = get_args(InputFormat)
 # A line is held in memory whole; one of this length is an accident, such as a file without line ends.
 LONGEST: Final = 1 << 26
 
+_MISSING: Final = object()
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF16_WITHOUT_MARK: Final = re.compile(rb"\0[^\0]\0[^\0]|[^\0]\0[^\0]\0")
 _CONTINUES: Final = (b"{", b"[", b",", b":")
@@ -91,6 +92,20 @@ def read_record(kind: InputFormat, line: Line, field: str) -> Record:
     return _READERS[kind](line.data.decode("utf-8"), field, line.number)
 
 
+def find_value(values: Mapping[str, Any], name: str, default: object = None) -> Any:  # noqa: ANN401 - JSON
+    """The value under a name, or under a path into objects such as `meta.text`; else the default."""
+    if name in values:
+        return values[name]
+    outer, dot, inner = name.partition(".")
+    while dot:
+        found = values.get(outer)
+        if isinstance(found, dict) and (value := find_value(found, inner, _MISSING)) is not _MISSING:
+            return value
+        further, dot, inner = inner.partition(".")
+        outer = f"{outer}.{further}"
+    return default
+
+
 def refuse_utf16(start: bytes) -> None:
     """Refuses a file that begins like UTF-16.
 
@@ -155,12 +170,12 @@ def _read_json(line: str, field: str, number: int) -> Record:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise MalformedRecordError(f"it is {type(values).__name__}, not a JSON object")
-    if field not in values:
+    text = find_value(values, field, _MISSING)
+    if text is _MISSING:
         raise MalformedRecordError(
             f"it has no field {field!r}; it has {', '.join(map(repr, values))}: `text_column` names another",
             values,
         )
-    text = values[field]
     if not isinstance(text, str):
         raise MalformedRecordError(f"field {field!r} is {type(text).__name__}, not a string", values)
     text.encode()  # a lone surrogate, written as an escape, is valid JSON and no text

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from e5_onnx.errors import OptionError
 
-Format = Literal["parquet", "arrow", "csv", "jsonl", "txt"]
+Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "txt"]
 Compression = Literal["none", "gzip", "zstd"]
 
 _FORMATS: Final[dict[str, Format]] = {
@@ -18,7 +19,9 @@ _FORMATS: Final[dict[str, Format]] = {
     ".arrow": "arrow",
     ".feather": "arrow",
     ".csv": "csv",
+    ".tsv": "tsv",
     ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
     ".txt": "txt",
 }
 _COMPRESSIONS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
@@ -38,8 +41,8 @@ class InputFile:
 
     Attributes:
         path: Where it is.
-        format: What its name says that it is.
-        compression: What is around it.
+        format: The format, by its name.
+        compression: The compression around it, by its name.
     """
 
     path: Path
@@ -50,7 +53,20 @@ class InputFile:
         return str(self.path)
 
 
-def find_files(inputs: Sequence[str]) -> list[InputFile]:
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """The files of an input.
+
+    Attributes:
+        files: In the order of the arguments, those of one argument by name.
+        left_out: Files in its folders that have no known ending: how many of each ending.
+    """
+
+    files: list[InputFile]
+    left_out: Mapping[str, int]
+
+
+def find_files(inputs: Sequence[str]) -> FoundFiles:
     """Finds the files of an input.
 
     Args:
@@ -58,16 +74,14 @@ def find_files(inputs: Sequence[str]) -> list[InputFile]:
             as `part-*.jsonl.gz` or `corpus/**/*.parquet`. Files and folders whose names begin with `_` or
             `.` are found by their own name only.
 
-    Returns:
-        The files in the order of the arguments, those of one argument by name.
-
     Raises:
         OptionError: If an argument names no file, one is named twice, or has an unknown ending.
     """
     files: list[InputFile] = []
     seen: set[Path] = set()
+    left_out: Counter[str] = Counter()
     for name in inputs:
-        found = list(_find(name))
+        found = list(_find(name, left_out))
         if not found:
             raise OptionError("inputs", name, f"a file, or what names files with the ending {ENDINGS}")
         for file in found:
@@ -75,7 +89,7 @@ def find_files(inputs: Sequence[str]) -> list[InputFile]:
                 raise OptionError("inputs", name, f"free of files that are named twice, as {file} is")
             seen.add(file.path.resolve())
         files += found
-    return files
+    return FoundFiles(files, left_out)
 
 
 def is_pattern(name: str) -> bool:
@@ -84,19 +98,25 @@ def is_pattern(name: str) -> bool:
 
 
 def recognise(path: Path) -> InputFile | None:
-    """Tells what a file is by the ending of its name; None for an unknown one."""
-    compression = _COMPRESSIONS.get(path.suffix, "none")
-    ending = path.suffix if compression == "none" else path.with_suffix("").suffix
+    """Tells what a file is by the ending of its name, in any case; None for an unknown ending."""
+    *_, before, last = ["", "", *(suffix.lower() for suffix in path.suffixes)]
+    compression = _COMPRESSIONS.get(last, "none")
+    ending = last if compression == "none" else before
     if ending not in _FORMATS or (compression != "none" and ending in _WHOLE):
         return None
     return InputFile(path, _FORMATS[ending], compression)
 
 
-def _find(name: str) -> Iterator[InputFile]:
+def _find(name: str, left_out: Counter[str]) -> Iterator[InputFile]:
     path = Path(name)
     if path.is_dir():
-        inside = (below for below in sorted(path.rglob("*")) if below.is_file() and not _hidden(below, path))
-        yield from filter(None, map(recognise, inside))
+        for below in sorted(path.rglob("*")):
+            if below.is_file() and not _hidden(below, path):
+                file = recognise(below)
+                if file is not None:
+                    yield file
+                else:
+                    left_out[below.suffix.lower() or "without an ending"] += 1
     elif not is_pattern(name):
         yield _known(path, name)
     else:

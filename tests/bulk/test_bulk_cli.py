@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from types import ModuleType
 
 import numpy as np
@@ -91,8 +92,8 @@ def test_columns_bad_rows_and_cut_texts_are_told(
         (
             "stop",
             1,
-            "in.jsonl, row 1 (counted from 0): field 'text' is NoneType, not a string; repair it and start "
-            "again, or choose --on-bad-row reject",
+            "in.jsonl, line 2: field 'text' is NoneType, not a string; repair it and start again, or choose "
+            "--on-bad-row reject",
         ),
     ],
 )
@@ -117,12 +118,15 @@ USAGE = {
     "lines.txt - --role raw --output out": "INPUT is '-'",
     "data --role raw --output -": "--output is '-'; it must be a folder or a .npy file; `e5 embed` writes",
     "data --role raw --output out.jsonl": "--output is 'out.jsonl'; it must be a folder or a .npy file; `e5",
-    "data --role raw --output out.csv": "--output is 'out.csv'; it must be a folder, for a Parquet data set",
+    "data --role raw --output out.csv": "--output is 'out.csv'; it must be a folder or a .npy file; for",
     "data --output out": "--role is missing; it must be one of query, document, raw for recipe 'e5-instruct'",
     "data --role document --task find --output out": "recipe 'e5-instruct' takes no task for role 'document'",
     "data --role query --overflow window --output out": "--overflow is 'window'; it must be warn, error or",
     "data --role raw --output out --threads 0": "--threads is 0",
     "data --role raw --output out --shard-rows 0": "--shard-rows is 0; it must be at least 1",
+    "data --role raw --output out --shard-seconds 0": "--shard-seconds is 0.0; it must be more than 0",
+    "data --role raw --output out --shard-seconds nan": "--shard-seconds is nan; it must be more than 0",
+    "data --role raw --output out --delimiter ab": "--delimiter is 'ab'; it must be one character, and no",
     "data --role raw --output out --keep id": "--keep is 'id'; it must be none of the output's own",
     "data --role raw --output out --keep year,year": "--keep is 'year,year'; it must be names of columns",
     "data --role raw --output out --keep year,": "--keep is 'year,'; it must be names of columns, each once",
@@ -140,7 +144,7 @@ def test_usage(line: str, inputs: Path, tiny_folder: Path, capsys: pytest.Captur
 
 FAILURES = {
     "absent.parquet --role raw --output out": "[Errno 2] No such file or directory: 'absent.parquet'",
-    "data --role raw --output out --id-column n": "data/a.parquet: it has no column 'n'; it has",
+    "data --role raw --output out --id-column n": "data/a.parquet: it has no column 'n' (`--id-column`); it",
     "lines.txt --role raw --output taken": "taken exists, and it was not made by a bulk run: name another",
 }
 
@@ -174,7 +178,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         patched.setattr(Embedder, "encode", interrupted)
         assert main(command) == 130
     assert capsys.readouterr().err.splitlines()[-2:] == [
-        "e5: what is done is kept: the same command goes on from there",
+        "e5: stopped: 0 of 30 rows are kept in out: the same command continues from there",
         "e5: error: interrupted",
     ]
     assert main(command) == 0
@@ -279,4 +283,5 @@ def test_the_cluster_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "e5_onnx.ray", package)
     monkeypatch.setitem(sys.modules, "e5_onnx.ray.engine", engine)
     asked = Namespace(engine="ray", address="auto", node_model="s3://bucket/my-e5")
-    assert engine_of(asked) == ("auto", "s3://bucket/my-e5")
+    stop = Event()
+    assert engine_of(asked, stop) == ("auto", "s3://bucket/my-e5", stop)

@@ -79,7 +79,7 @@ def test_the_metadata_say_where_vectors_come_from(
     columns = Columns("text", "doc")
     run_bulk(job(path, role="query", task="find", columns=columns, overflow="warn"))
     run_bulk(job(path, role="query", columns=columns, output=tmp_path / "default.npy"))
-    found = pq.read_schema(tmp_path / "out" / "part-0000000.parquet").metadata
+    found = pq.read_schema(tmp_path / "out" / "part-000000000000.parquet").metadata
     assert {name.decode(): value.decode() for name, value in found.items()} == {
         "e5_onnx.model": tiny_model.manifest.source.name,
         "e5_onnx.fingerprint": tiny_model.fingerprint,

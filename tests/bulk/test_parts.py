@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from bulk_inputs import WRITERS, rows, write
 from hypothesis import given
@@ -37,26 +34,48 @@ from e5_onnx.folder import ModelFolder
 from e5_onnx.text_files import find_files, recognise
 
 
-@given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 12))
-def test_a_plan_holds_every_row_once_and_in_order(files: list[int], size: int) -> None:
+@given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 12), st.data())
+def test_a_plan_holds_every_missing_row_once_and_in_order(
+    files: list[int], size: int, data: st.DataObject
+) -> None:
     plan = Plan(files, size)
+    rows = [(file, row) for file, count in enumerate(files) for row in range(count)]
+    assert plan.rows == len(rows)
+    lengths = data.draw(st.lists(st.integers(1, size), min_size=plan.rows, max_size=plan.rows))
+    some = data.draw(st.sets(st.integers(0, max(0, plan.rows - 1))))
+    done = plan.accepted({first: lengths[first] for first in some if first < plan.rows})
+    missing = [
+        row for row in range(plan.rows) if not any(first <= row < first + n for first, n in done.items())
+    ]
     found = []
-    for index in range(len(plan)):
-        shard = plan[index]
-        assert (shard.index, shard.first) == (index, len(found))
-        assert shard.rows == min(size, plan.rows - len(found))
-        for part in shard.slices:
-            assert part.rows > 0
+    for shard in plan.missing(done):
+        assert shard.first // size == (shard.first + max(1, shard.rows) - 1) // size
+        for number, part in enumerate(shard.slices):
+            assert part.rows > 0, number
             found += [(part.file, part.first + row) for row in range(part.rows)]
-    assert found == [(file, row) for file, count in enumerate(files) for row in range(count)]
-    assert plan.rows == sum(files)
+    assert found == [rows[row] for row in missing]
 
 
 def test_a_plan_of_nothing_has_a_shard_of_nothing() -> None:
     plan = Plan([0, 0], 10)
-    assert [plan[index] for index in range(len(plan))] == [Shard(0, 0, ())]
-    with pytest.raises(IndexError):
-        plan[1]
+    assert list(plan.missing({})) == [Shard(0, ())]
+    assert plan.accepted({0: 0, 5: 5}) == {0: 0}
+    assert list(plan.missing({0: 0})) == []
+
+
+STRANGE = {
+    "behind the end": {100: 10},
+    "over the end": {90: 20},
+    "over two shards": {5: 10},
+    "of no rows": {20: 0},
+    "in another": {10: 10, 15: 5},
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_shards_that_are_not_of_the_plan(name: str) -> None:
+    found = Plan([60, 40], 10).accepted(STRANGE[name])
+    assert found == ({10: 10} if name == "in another" else {})
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -84,7 +103,7 @@ def test_work_overlaps_and_stays_in_order(workers: int) -> None:
         return item * item
 
     found = []
-    for done in in_order(source(), work, workers=workers):
+    for done in in_order(source(), work, workers=workers, stop=threading.Event()):
         found.append(done)
         assert len(read) <= len(found) + 3 * workers + 2
     assert found == [item * item for item in range(30)]
@@ -104,7 +123,7 @@ def broken_source(items: int) -> Iterator[int]:
 def test_what_came_before_a_broken_source_is_done_first(items: int) -> None:
     found = []
     with pytest.raises(BrokenError):
-        found.extend(in_order(broken_source(items), str, workers=2))
+        found.extend(in_order(broken_source(items), str, workers=2, stop=threading.Event()))
     assert found == list(map(str, range(items)))
 
 
@@ -114,12 +133,12 @@ def test_what_came_before_broken_work_is_done_first() -> None:
 
     found = []
     with pytest.raises(ZeroDivisionError):
-        found.extend(in_order(range(100), work, workers=2))
+        found.extend(in_order(range(100), work, workers=2, stop=threading.Event()))
     assert found == [1 / 4, 1 / 3, 1 / 2, 1]
 
 
 def test_work_that_is_not_wanted_any_more_ends() -> None:
-    done = in_order(iter(range(10**9)), str, workers=2)
+    done = in_order(iter(range(10**9)), str, workers=2, stop=threading.Event())
     assert next(done) == "0"
     done.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("work", "read"))]
@@ -155,7 +174,7 @@ FOUND = {
 @pytest.mark.parametrize("name", FOUND)
 def test_files_are_found_in_order(name: str, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(corpus)
-    assert [str(file) for file in find_files([name])] == FOUND[name]
+    assert [str(file) for file in find_files([name]).files] == FOUND[name]
 
 
 REFUSED = {
@@ -183,7 +202,7 @@ def test_a_file_with_the_signs_of_a_pattern_is_a_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a[1].csv").touch()
-    assert [str(file) for file in find_files(["a[1].csv"])] == ["a[1].csv"]
+    assert [str(file) for file in find_files(["a[1].csv"]).files] == ["a[1].csv"]
 
 
 @pytest.mark.parametrize("first", [0, 1, 69, 70, 149, 150, 199, 200])
@@ -209,91 +228,34 @@ def test_a_file_that_became_shorter_is_named(tmp_path: Path) -> None:
     write("parquet", tmp_path, rows(15))
     reader = ChunkReader(survey, Columns(), "reject")
     with pytest.raises(InputFileError, match=r"in.parquet: it ends before row 19: it was changed"):
-        list(reader.chunks([Shard(0, 0, (Slice(0, 0, 20),))]))
+        list(reader.chunks([Shard(0, (Slice(0, 0, 20),))]))
 
 
 def test_shards_may_be_read_in_any_order(tmp_path: Path) -> None:
     file = recognise(write("jsonl", tmp_path, rows(60)))
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
     plan = Plan([60], 10)
-    for index in (4, 5, 1, 1, 3):
-        (chunk,) = reader.chunks([plan[index]])
-        assert chunk.columns.column("id").to_pylist() == list(range(index * 10, index * 10 + 10))
+    for first in (40, 50, 10, 10, 30):
+        (chunk,) = reader.chunks([plan.shard(first, 10)])
+        assert (chunk.first, chunk.columns.column("id").to_pylist()) == (
+            first,
+            list(range(first, first + 10)),
+        )
+
+
+def test_a_shard_without_rows_has_a_chunk_without_rows(tmp_path: Path) -> None:
+    file = recognise(write("jsonl", tmp_path, []))
+    reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
+    (chunk,) = reader.chunks([Shard(0, ())])
+    assert (chunk.texts, chunk.columns.num_rows, chunk.columns.column_names) == ([], 0, ["id"])
 
 
 def test_long_texts_make_smaller_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("e5_onnx.bulk.chunks._CHUNK_CHARACTERS", 1000)
     file = recognise(write("jsonl", tmp_path, [{"text": "m" * 50}] * 300))
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
-    chunks = list(reader.chunks([Plan([300], 300)[0]]))
-    assert [chunk.rows for chunk in chunks] == [128, 128, 44]
-
-
-TYPES = {
-    "whole numbers": ([1, 2, None], pa.int64()),
-    "numbers": ([1, 2.5, 2**62], pa.float64()),
-    "yes and no": ([True, None], pa.bool_()),
-    "strings": (["a", "ö"], pa.string()),
-    "nothing": ([None, None], pa.string()),
-    "all kinds": ([1, "a", True, None, [1, "ö"], {"b": 2}], pa.string()),
-    "too large numbers": ([1, 2**64], pa.string()),
-}
-AS_STRINGS = {
-    "all kinds": ["1", "a", "true", None, '[1, "ö"]', '{"b": 2}'],
-    "too large numbers": ["1", str(2**64)],
-}
-
-
-@pytest.mark.parametrize("name", TYPES)
-def test_a_column_of_json_has_the_type_of_all_its_values(
-    name: str, tmp_path: Path, job: Callable[..., Job]
-) -> None:
-    values, kind = TYPES[name]
-    lines = [json.dumps({"text": "moon", "value": value}) for value in values]
-    (tmp_path / "in.jsonl").write_text("\n".join([*lines, '{"text": "moon"}', "no JSON"]), "utf-8")
-    file = recognise(tmp_path / "in.jsonl")
-    columns = Columns(keep=("value",))
-    survey = look_through([file], columns)
-    assert survey.beside.field("value").type == kind
-    (chunk,) = ChunkReader(survey, columns, "reject").chunks([Plan(survey.rows, 100)[0]])
-    assert chunk.columns.column("value").to_pylist() == [*AS_STRINGS.get(name, values), None]
-
-
-KINDS = {
-    "int64 and JSON numbers": (pa.array([1]), [5], pa.int64()),
-    "nothing and strings": (pa.array([None], pa.null()), ["a"], pa.string()),
-    "strings and nothing": (pa.array(["a"], pa.large_string()), [None], pa.string()),
-    "lists": (pa.array([[1]]), [None], pa.list_(pa.int64())),
-    "int32 and JSON numbers": (
-        pa.array([1], pa.int32()),
-        [5],
-        "in.jsonl: column 'value' is int64, in .*in.parquet",
-    ),
-    "numbers and strings": (
-        pa.array([1]),
-        ["a"],
-        "in.jsonl: column 'value' is string, in .*in.parquet it is int64",
-    ),
-    "bytes": (pa.array([b"a"], pa.large_binary()), [None], pa.binary()),
-    "views": (pa.array([b"a"], pa.binary_view()).cast(pa.binary()), [None], pa.binary()),
-}
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_files_agree_on_the_types_of_columns(name: str, tmp_path: Path) -> None:
-    array, values, kind = KINDS[name]
-    pq.write_table(pa.table({"text": ["moon"] * len(array), "value": array}), tmp_path / "in.parquet")
-    write("jsonl", tmp_path, [{"text": "moon", "value": value} for value in values])
-    files = find_files([str(tmp_path / "in.parquet"), str(tmp_path / "in.jsonl")])
-    columns = Columns(keep=("value",))
-    if isinstance(kind, str):
-        with pytest.raises(InputFileError, match=kind):
-            look_through(files, columns)
-        return
-    survey = look_through(files, columns)
-    assert survey.beside.field("value").type == kind
-    (chunk,) = ChunkReader(survey, columns, "reject").chunks([Plan(survey.rows, 100)[0]])
-    assert chunk.columns.column("value").to_pylist() == [*array.to_pylist(), *values]
+    chunks = list(reader.chunks([Plan([300], 300).shard(0, 300)]))
+    assert [len(chunk.texts) for chunk in chunks] == [32] * 9 + [12]
 
 
 def test_an_error_of_the_system_stays_its_own(tmp_path: Path) -> None:
@@ -301,12 +263,14 @@ def test_an_error_of_the_system_stays_its_own(tmp_path: Path) -> None:
         raise OSError(5, "Input/output error")
 
 
-def test_a_part_that_is_not_to_be_seen_is_not_counted(tmp_path: Path) -> None:
-    receipt = Receipt(0, 1, 1, 0, tokens=1, truncated=0, bytes=10)
+def test_a_part_that_cannot_be_seen_is_not_counted(tmp_path: Path) -> None:
+    receipt = Receipt(0, 1, 1, 0, tokens=1, truncated=0, sha256=64 * "a")
     layout = Layout(tmp_path / "out")
     with open_output(layout) as output:
-        output.begin({}, [])
-        with pytest.raises(ShardLostError, match=r"part-0000000.parquet was written on node-7 and cannot be"):
+        output.begin({}, [], Plan([1], 1))
+        with pytest.raises(
+            ShardLostError, match=r"part-000000000000.parquet was written on node-7 and cannot be"
+        ):
             output.commit(receipt, "node-7")
         layout.part(0).write_bytes(bytes(10))
         output.commit(receipt)
@@ -332,7 +296,7 @@ def told(stream: io.StringIO, *, shown: bool | None = None) -> str:
     progress = BulkProgress(stream=stream, clock=lambda: seconds[0], shown=shown)
     progress.say("looking through 2 files")
     seconds[0] = 500.0
-    progress.begin(1000)
+    progress.begin(1200, done=200)
     for step in range(1, 5):
         seconds[0] += 31.0
         progress.add(100, 1000, 0)

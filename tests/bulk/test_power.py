@@ -157,7 +157,7 @@ def test_a_limit_that_the_system_sets(
     assert contents(asked.output) == contents(whole.output)
 
 
-RECEIPTS = [Receipt(shard, 40, 39, 1, tokens=500, truncated=0, bytes=9000 + shard) for shard in (0, 2, 1)]
+RECEIPTS = [Receipt(first, 40, 39, 1, tokens=500, truncated=0, sha256=64 * "a") for first in (0, 80, 40)]
 
 
 def test_half_a_line_of_the_journal_is_none(tmp_path: Path) -> None:

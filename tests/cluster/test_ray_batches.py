@@ -136,7 +136,7 @@ def test_a_node_that_does_not_see_the_files(connected: None, tiny_folder: Path, 
     )
 
     def ask(folder: Path) -> None:
-        list(ShardWorker(work, str(tiny_folder), str(folder))({"shard": [0]}))
+        list(ShardWorker(work, str(tiny_folder), str(folder))({"first": [0], "rows": [2]}))
 
     with pytest.raises(NotSharedError) as caught:
         ask(missing)

@@ -74,7 +74,7 @@ from e5_onnx.ray import engine
 
 class GatedWorker(engine.ShardWorker):
     def __call__(self, batch):
-        while batch["shard"][0] >= 20 and not Path(gate).exists():
+        while batch["first"][0] >= 200 and not Path(gate).exists():
             time.sleep(0.01)
         yield from super().__call__(batch)
 """

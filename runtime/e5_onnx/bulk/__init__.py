@@ -1,6 +1,6 @@
-"""Files of any number of texts to a data set of vectors, in shards: a stopped run goes on where it was.
+"""Embeds any number of files into a data set of vectors, in a run that can be stopped and resumed.
 
-Needs the extra `[bulk]`. `e5 bulk` is its command, `e5_onnx.bulk.run.run_bulk` its function.
+Needs the extra `[bulk]`. `e5 bulk` is its command, `run_bulk` its function.
 
 Raises:
     MissingExtraError: On import, if a package of the extra is not installed.
@@ -20,3 +20,10 @@ for _module in ("filelock", "pyarrow"):
         import_module(_module)
     except ImportError as error:
         raise MissingExtraError(_EXTRA, _module) from error
+
+from e5_onnx.bulk.errors import BulkError  # noqa: E402 - only what is there can be imported
+from e5_onnx.bulk.progress import BulkProgress  # noqa: E402
+from e5_onnx.bulk.run import Summary, run_bulk  # noqa: E402
+from e5_onnx.bulk_job import Columns, Job  # noqa: E402
+
+__all__ = ["BulkError", "BulkProgress", "Columns", "Job", "Summary", "run_bulk"]

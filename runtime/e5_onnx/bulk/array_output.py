@@ -1,4 +1,4 @@
-"""All parts as one `.npy` file, with the ids beside it."""
+"""All parts as one `.npy` file, with the ids beside it: row i is row i of the input."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from e5_onnx.atomic_file import atomic_file
 from e5_onnx.bulk.journal import Receipt
 from e5_onnx.bulk.layout import Layout
 from e5_onnx.bulk_job import EMBEDDING
+from e5_onnx.digest import file_sha256
 
 _ROWS: Final = 4096
 
@@ -26,13 +27,13 @@ def write_array(layout: Layout, receipts: Sequence[Receipt]) -> None:
     Raises:
         OSError: If they cannot be written; the parts are still there.
     """
-    parts = [layout.part(receipt.shard) for receipt in receipts]
+    parts = [layout.part(receipt.first) for receipt in receipts]
     schema = pq.read_schema(parts[0])
     vector = schema.field(EMBEDDING).type
     header = {
         "descr": np.lib.format.dtype_to_descr(np.dtype(vector.value_type.to_pandas_dtype())),
         "fortran_order": False,
-        "shape": (sum(receipt.written for receipt in receipts), vector.list_size),
+        "shape": (sum(receipt.rows for receipt in receipts), vector.list_size),
     }
     with atomic_file(layout.ids, workplace=layout.partial) as file:
         ids = schema.remove(schema.get_field_index(EMBEDDING))
@@ -42,30 +43,33 @@ def write_array(layout: Layout, receipts: Sequence[Receipt]) -> None:
     with atomic_file(layout.output, workplace=layout.partial) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for batch in _batches(layout, receipts):
-            file.write(_components(batch).tobytes())
+            file.write(_components(batch.column(EMBEDDING)).tobytes())
     with atomic_file(layout.done, workplace=layout.partial) as file:
-        file.write(json.dumps(_sizes(layout)).encode())
+        file.write(json.dumps(_hashes(layout)).encode())
 
 
 def is_finished(layout: Layout) -> bool:
-    """Whether the array and its ids were written and are still there. Of a data set the parts say so."""
+    """Whether the array and its ids are there as they were written; False for a data set."""
     try:
-        return layout.is_array and json.loads(layout.done.read_text("utf-8")) == _sizes(layout)
-    except FileNotFoundError:
+        return layout.is_array and json.loads(layout.done.read_text("utf-8")) == _hashes(layout)
+    except (FileNotFoundError, ValueError):
         return False
 
 
-def _sizes(layout: Layout) -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in (layout.output, layout.ids)}
+def _hashes(layout: Layout) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in (layout.output, layout.ids)}
 
 
 def _batches(layout: Layout, receipts: Iterable[Receipt]) -> Iterator[pa.RecordBatch]:
     for receipt in receipts:
-        with pq.ParquetFile(layout.part(receipt.shard)) as part:
+        with pq.ParquetFile(layout.part(receipt.first)) as part:
             yield from part.iter_batches(_ROWS)
 
 
-def _components(batch: pa.RecordBatch) -> NDArray[Any]:
-    column = batch.column(EMBEDDING)
-    flat: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
-    return flat
+def _components(column: pa.Array) -> NDArray[Any]:
+    """Vectors as an array; a bad row, which has none, is NaN, or 0 where numbers have no NaN."""
+    present: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
+    none = np.nan if np.issubdtype(present.dtype, np.floating) else 0
+    rows = np.full((len(column), column.type.list_size), none, present.dtype)
+    rows[column.is_valid().to_numpy(zero_copy_only=False)] = present.reshape(-1, column.type.list_size)
+    return rows

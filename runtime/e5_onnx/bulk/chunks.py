@@ -1,4 +1,4 @@
-"""Shards as chunks of texts, a few hundred at a time, the bad rows set aside."""
+"""Shards as chunks of texts, a few hundred at a time, with the bad rows marked."""
 
 from __future__ import annotations
 
@@ -17,37 +17,36 @@ from e5_onnx.bulk.survey import Survey
 from e5_onnx.bulk_job import ID, BadRowPolicy, Columns
 from e5_onnx.streaming import CHUNK_TEXTS
 
-# Where texts are books, fewer of them are enough.
-_CHUNK_CHARACTERS: Final = 1 << 22
+# Long texts fill batches with fewer of them, and a chunk is what a stopped run still finishes.
+_CHUNK_CHARACTERS: Final = 1 << 16
 
 _NO_ID: Final = Flaw("its id is null")
+_NO_TEXT: Final = Flaw("the text is empty or blank")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stands.
+    """Where a row is.
 
     Attributes:
         file: Its file.
-        row: In the file, from 0.
-        number: In the whole input, from 0.
+        row: Its number in the file, from 0.
+        number: Its number in the whole input, from 0.
+        line: The line of the file on which it begins, from 1; None for a file without lines.
     """
 
     file: str
     row: int
     number: int
-
-    def after(self, rows: int) -> Place:
-        """The place so many rows further down the file."""
-        return Place(self.file, self.row + rows, self.number + rows)
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that is no text.
+    """A bad row.
 
     Attributes:
-        place: Where it stands.
+        place: Where it is.
         id: Its id, if it has one that can be shown.
         reason: What is wrong with it.
     """
@@ -58,40 +57,51 @@ class Reject:
 
     def to_json(self) -> str:
         """A line of `rejects.jsonl`."""
-        values = {"file": self.place.file, "row": self.place.row, "id": self.id, "reason": self.reason}
+        line = {} if self.place.line is None else {"line": self.place.line}
+        values = {
+            "file": self.place.file,
+            "row": self.place.row,
+            **line,
+            "id": self.id,
+            "reason": self.reason,
+        }
         return json.dumps(values, ensure_ascii=False) + "\n"
+
+    def to_error(self) -> RowError:
+        """The error for it, under `stop`."""
+        return RowError(self.place.file, self.place.row, self.reason, line=self.place.line)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Texts to be embedded together.
+    """Rows whose texts are embedded together.
 
     Attributes:
-        shard: That they belong to.
-        rows: Rows of the input that were read for it.
-        texts: Those that are some.
-        places: Of each text.
-        columns: Of each text, by their names in the output, `id` first.
-        rejects: The other rows.
+        shard: The shard that they belong to.
+        first: The number of the first row in the whole input.
+        texts: The text of each row; None for a bad one.
+        places: Where each row is.
+        columns: A row for each, by their names in the output, `id` first.
+        rejects: The bad rows, in order.
     """
 
     shard: Shard
-    rows: int
-    texts: list[str]
+    first: int
+    texts: list[str | None]
     places: list[Place]
     columns: pa.Table
     rejects: list[Reject]
 
 
 def output_columns(beside: pa.Schema) -> pa.Schema:
-    """The columns of the output without its vectors: rows have their number where they have no id."""
+    """The columns of the output without its vectors: the id is the row's number where there is no other."""
     if ID in beside.names:
         return beside
     return pa.schema([pa.field(ID, pa.int64()), *beside])
 
 
 class ChunkReader:
-    """Reads shards. Those of one file are best asked for in order: the file stays open between them."""
+    """Reads shards. Those of one file are best read in order: the file stays open between them."""
 
     def __init__(self, survey: Survey, columns: Columns, on_bad_row: BadRowPolicy) -> None:
         self._survey, self._columns, self._on_bad_row = survey, columns, on_bad_row
@@ -102,7 +112,8 @@ class ChunkReader:
     def chunks(self, shards: Iterable[Shard]) -> Iterator[Chunk]:
         """Yields the chunks of shards, at least one of each.
 
-        Where they begin and end depends on nothing but the shard, so that a shard done again is the same.
+        Where a chunk ends depends only on where it begins, so that a run that was stopped after any chunk
+        continues with the same chunks, and so with the same vectors.
 
         Raises:
             RowError: For a bad row, under `stop`.
@@ -116,25 +127,24 @@ class ChunkReader:
             self.close()
 
     def close(self) -> None:
-        """Lets go of the open file."""
+        """Closes the open file."""
         if self._reader is not None:
             self._reader.close()
         self._reader, self._file = None, -1
 
     def _chunks(self, shard: Shard) -> Iterator[Chunk]:
-        open_chunk, chunks = _OpenChunk(shard, self._schema), 0
-        row = shard.first
+        number = shard.first
+        chunk = _OpenChunk(shard, number, self._schema)
         for part in shard.slices:
-            place = Place(str(self._survey.files[part.file]), part.first, row)
-            row += part.rows
+            row = part.first
             for rows in self._rows(part):
-                self._add(open_chunk, rows, place)
-                place = place.after(len(rows))
-                if open_chunk.is_full:
-                    yield open_chunk.close()
-                    open_chunk, chunks = _OpenChunk(shard, self._schema), chunks + 1
-        if open_chunk.rows or not chunks:
-            yield open_chunk.close()
+                self._add(chunk, rows, Place(str(self._survey.files[part.file]), row, number))
+                row, number = row + len(rows), number + len(rows)
+                if chunk.is_full:
+                    yield chunk.close()
+                    chunk = _OpenChunk(shard, number, self._schema)
+        if chunk.texts or not shard.rows:
+            yield chunk.close()
 
     def _rows(self, part: Slice) -> Iterator[Rows]:
         reader = self._reader_at(part.file, part.first)
@@ -157,35 +167,37 @@ class ChunkReader:
         return self._reader
 
     def _add(self, chunk: _OpenChunk, rows: Rows, first: Place) -> None:
-        columns = pa.Table.from_batches([rows.columns])
+        columns = rows.columns
         if ID not in columns.column_names:
             numbers = range(first.number, first.number + len(rows))
             columns = columns.add_column(0, self._schema.field(ID), [pa.array(numbers, pa.int64())])
         has_id = columns.column(ID).is_valid().to_pylist()
-        good = []
         for index, text in enumerate(rows.texts):
-            flaw = text if isinstance(text, Flaw) else None if has_id[index] else _NO_ID
-            if flaw is None:
-                good.append(index)
-                continue
-            place = first.after(index)
-            if self._on_bad_row == "stop":
-                raise RowError(place.file, place.row, flaw.reason)
-            shown = shown_id(columns, index) if flaw.id is None else _shown(flaw.id)
-            chunk.rejects.append(Reject(place, shown, flaw.reason))
-        chunk.rows += len(rows)
-        chunk.texts += [rows.texts[index] for index in good]
-        chunk.places += [first.after(index) for index in good]
-        chunk.tables.append(columns.take(pa.array(good, pa.int64())))
+            line = None if rows.lines is None else rows.lines[index]
+            place = Place(first.file, first.row + index, first.number + index, line)
+            flaw = _flaw(text, has_id=has_id[index])
+            chunk.places.append(place)
+            chunk.texts.append(None if flaw else str(text))
+            if flaw is not None:
+                shown = shown_id(columns, index) if flaw.id is None else _shown(flaw.id)
+                reject = Reject(place, shown, flaw.reason)
+                if self._on_bad_row == "stop":
+                    raise reject.to_error()
+                chunk.rejects.append(reject)
+        chunk.tables.append(columns)
+
+
+def _flaw(text: str | Flaw, *, has_id: bool) -> Flaw | None:
+    if isinstance(text, Flaw):
+        return text
+    if not text or text.isspace():
+        return _NO_TEXT
+    return None if has_id else _NO_ID
 
 
 def shown_id(columns: pa.Table, row: int) -> Any:  # noqa: ANN401 - whatever JSON can show
-    """The id of a row as JSON can show it; None where there is none, or a broken one."""
-    try:
-        found = columns.column(ID)[row].as_py()
-    except UnicodeDecodeError:
-        return None
-    return _shown(found)
+    """The id of a row as JSON can show it; None where there is none."""
+    return _shown(columns.column(ID)[row].as_py())
 
 
 def _shown(found: object) -> Any:  # noqa: ANN401
@@ -195,17 +207,17 @@ def _shown(found: object) -> Any:  # noqa: ANN401
 @dataclass(slots=True)
 class _OpenChunk:
     shard: Shard
+    first: int
     schema: pa.Schema
-    rows: int = 0
-    texts: list[Any] = field(default_factory=list)
+    texts: list[str | None] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     tables: list[pa.Table] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
 
     @property
     def is_full(self) -> bool:
-        return self.rows >= CHUNK_TEXTS or sum(map(len, self.texts)) >= _CHUNK_CHARACTERS
+        return len(self.texts) >= CHUNK_TEXTS or sum(map(len, filter(None, self.texts))) >= _CHUNK_CHARACTERS
 
     def close(self) -> Chunk:
         columns = pa.concat_tables([self.schema.empty_table(), *self.tables])
-        return Chunk(self.shard, self.rows, self.texts, self.places, columns, self.rejects)
+        return Chunk(self.shard, self.first, self.texts, self.places, columns, self.rejects)

@@ -1,14 +1,13 @@
-"""A chunk of texts to a table of vectors."""
+"""Embeds a chunk of texts into a table of vectors."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from e5_onnx.bulk.chunks import Chunk, Reject, shown_id
-from e5_onnx.bulk.errors import RowError
 from e5_onnx.bulk.plan import Shard
 from e5_onnx.bulk.vectors import vector_arrays
 from e5_onnx.bulk_job import Job
@@ -19,18 +18,20 @@ from e5_onnx.tokenization import OverflowPolicy
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedChunk:
-    """What became of a chunk.
+    """The result of a chunk.
 
     Attributes:
-        shard: That it belongs to.
-        rows: Rows of the input that were read for it.
+        shard: The shard that it belongs to.
+        first: The number of its first row in the whole input.
+        rows: The number of rows of the input.
         table: The rows of the output.
-        rejects: The other rows, in order.
-        tokens: Of the texts, before any cutting.
-        truncated: How many texts were cut.
+        rejects: The bad rows, in order.
+        tokens: The number of tokens of the texts, before any cutting.
+        truncated: The number of texts that were cut.
     """
 
     shard: Shard
+    first: int
     rows: int
     table: pa.Table
     rejects: list[Reject]
@@ -45,14 +46,16 @@ class ChunkEmbedder:
     Attributes:
         model: An open model with one thread, for each caller.
         job: What is asked for.
-        role: Of all texts.
-        schema: Of the output.
+        role: The role of all texts.
+        schema: The columns of the output.
+        keeps_bad_rows: Whether a bad row is a row without a vector, or is left out.
     """
 
     model: Embedder
     job: Job
     role: Role
     schema: pa.Schema
+    keeps_bad_rows: bool
 
     def __call__(self, chunk: Chunk) -> EmbeddedChunk:
         """Embeds a chunk.
@@ -63,13 +66,21 @@ class ChunkEmbedder:
         """
         if self.job.overflow == "error":
             chunk = self._without_long(chunk)
-        encoded = self.model.encode(chunk.texts, role=self.role, task=self.job.task, overflow=self._overflow)
-        arrays = vector_arrays(self.job.vectors, encoded.vectors)
-        table = pa.Table.from_arrays([*chunk.columns.columns, *arrays], schema=self.schema)
+        good = [index for index, text in enumerate(chunk.texts) if text is not None]
+        texts = [text for text in chunk.texts if text is not None]
+        encoded = self.model.encode(texts, role=self.role, task=self.job.task, overflow=self._overflow)
+        arrays, columns = vector_arrays(self.job.vectors, encoded.vectors), chunk.columns
+        if self.keeps_bad_rows:
+            vector_of = dict(zip(good, range(len(good)), strict=True))
+            places = pa.array(map(vector_of.get, range(len(chunk.texts))), pa.int64())
+            arrays = [array.take(places) for array in arrays]
+        else:
+            columns = columns.take(pa.array(good, pa.int64()))
         return EmbeddedChunk(
             shard=chunk.shard,
-            rows=chunk.rows,
-            table=table,
+            first=chunk.first,
+            rows=len(chunk.texts),
+            table=pa.Table.from_arrays([*columns.columns, *arrays], schema=self.schema),
             rejects=chunk.rejects,
             tokens=int(encoded.tokens.sum()),
             truncated=int(encoded.truncated.sum()),
@@ -77,27 +88,22 @@ class ChunkEmbedder:
 
     @property
     def _overflow(self) -> OverflowPolicy:
-        # Cut texts are counted and told once, at the end; those that must not be are gone already.
+        # Cut texts are counted and reported once, at the end; those that must not be cut are bad rows.
         return "window" if self.job.overflow == "window" else "truncate"
 
     def _without_long(self, chunk: Chunk) -> Chunk:
         """Counts tokens first: an error would name one text, and all are wanted."""
-        tokens = self.model.count_tokens(chunk.texts, role=self.role, task=self.job.task)
+        texts, rejects = list(chunk.texts), list(chunk.rejects)
+        good = [row for row, text in enumerate(texts) if text is not None]
+        known = [text for text in texts if text is not None]
+        tokens = self.model.count_tokens(known, role=self.role, task=self.job.task)
         limit = self.model.max_tokens
-        rejects = []
-        for index in np.flatnonzero(tokens > limit):
-            place, reason = chunk.places[index], f"it has {tokens[index]} tokens, the model takes {limit}"
+        for found in np.flatnonzero(tokens > limit):
+            row, reason = good[found], f"it has {tokens[found]} tokens, the model takes {limit}"
+            reject = Reject(chunk.places[row], shown_id(chunk.columns, row), reason)
             if self.job.on_bad_row == "stop":
-                raise RowError(place.file, place.row, reason)
-            rejects.append(Reject(place, shown_id(chunk.columns, int(index)), reason))
-        if not rejects:
-            return chunk
-        good = np.flatnonzero(tokens <= limit)
-        return Chunk(
-            shard=chunk.shard,
-            rows=chunk.rows,
-            texts=[chunk.texts[index] for index in good],
-            places=[chunk.places[index] for index in good],
-            columns=chunk.columns.take(pa.array(good)),
-            rejects=sorted([*chunk.rejects, *rejects], key=lambda reject: reject.place.number),
-        )
+                raise reject.to_error()
+            texts[row] = None
+            rejects.append(reject)
+        rejects.sort(key=lambda reject: reject.place.number)
+        return replace(chunk, texts=texts, rejects=rejects)

@@ -26,11 +26,11 @@ class BulkError(E5Error):
 
 
 class RowError(BulkError, ValueError):
-    def __init__(self, source: str, row: int, reason: str) -> None:
-        self.source, self.row, self.reason = source, row, reason
+    def __init__(self, source: str, row: int, reason: str, *, line: int | None = None) -> None:
+        self.source, self.row, self.reason, self.line = source, row, reason, line
+        place = f"row {row} (counted from 0)" if line is None else f"line {line}"
         super().__init__(
-            f"{source}, row {row} (counted from 0): {reason}; repair it and start again, or choose "
-            "on_bad_row='reject'"
+            f"{source}, {place}: {reason}; repair it and start again, or choose on_bad_row='reject'"
         )
 
 

@@ -1,11 +1,11 @@
-"""What a run was begun with and which shards are done, kept so that no kill and no power cut can spoil it."""
+"""What a run was started with and which shards are done; no kill and no power cut spoils it."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,52 +17,66 @@ class Receipt:
     """What became of a shard; a line of the journal.
 
     Attributes:
-        shard: Its index.
-        rows: Of the input.
-        written: Rows of the output.
-        rejected: Bad rows.
-        tokens: Of the texts, before any cutting.
-        truncated: Texts that were cut.
-        bytes: Size of the part.
+        first: Its first row in the whole input.
+        rows: The number of rows of the input.
+        written: The number of vectors.
+        rejected: The number of bad rows.
+        tokens: The number of tokens of the texts, before any cutting.
+        truncated: The number of texts that were cut.
+        sha256: The hash of its part and of its bad rows.
     """
 
-    shard: int
+    first: int
     rows: int
     written: int
     rejected: int
     tokens: int
     truncated: int
-    bytes: int
+    sha256: str
 
 
 def read_journal(path: Path) -> Iterator[Receipt]:
     """Yields what is done.
 
-    A line that was being written when the power went is none, and what follows it was not written either.
+    A line that was half written when the power went ends the journal: no whole line follows it.
     """
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return
-    # What stands behind the last line's end is not a whole line.
+    # What follows the last line's end is not a whole line.
     for line in lines[:-1]:
-        try:
-            yield Receipt(**json.loads(line))
-        except (ValueError, TypeError):
+        receipt = _receipt(line)
+        if receipt is None:
             return
+        yield receipt
+
+
+def _receipt(line: bytes) -> Receipt | None:
+    """The receipt of a line; None if it is not one, such as with a value of another type."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    expected = {entry.name: str if entry.name == "sha256" else int for entry in fields(Receipt)}
+    if not isinstance(values, dict) or values.keys() != expected.keys():
+        return None
+    is_right = all(type(values[name]) is kind for name, kind in expected.items())
+    numbers = (value for value in values.values() if isinstance(value, int))
+    return Receipt(**values) if is_right and min(numbers) >= 0 else None
 
 
 class Journal:
     """The file of receipts, open for more."""
 
     def __init__(self, path: Path, receipts: Iterable[Receipt]) -> None:
-        """Opens it with what holds of its receipts: half a line, or one of a lost part, is gone then."""
+        """Rewrites the journal with the receipts that hold, then opens it to append."""
         with atomic_file(path) as file:
             file.writelines(map(_line, receipts))
         self._file = path.open("ab")
 
     def add(self, receipt: Receipt) -> None:
-        """Writes a receipt down; when this returns, it is there for good.
+        """Writes a receipt; when this returns, it survives a loss of power.
 
         Raises:
             OSError: If it cannot be written.
@@ -76,23 +90,45 @@ class Journal:
         self._file.close()
 
 
-def read_state(path: Path) -> dict[str, Any] | None:
-    """What a run was begun with; None if there is none, or the power went before it was begun."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a run was started with.
+
+    Attributes:
+        version: Of the layout of an output.
+        settings: By name.
+        input: The identity of each file, in order.
+    """
+
+    version: int
+    settings: dict[str, Any]
+    input: list[dict[str, Any]]
+
+
+def read_state(path: Path) -> State | None:
+    """What a run was started with; None if there is none, or it was not written whole."""
     try:
-        state = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        values = json.loads(path.read_text("utf-8"))
+        state = State(**values)
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
-    return state if isinstance(state, dict) else None
+    are_right = (
+        isinstance(state.version, int)
+        and isinstance(state.settings, dict)
+        and isinstance(state.input, list)
+        and all(isinstance(file, dict) for file in state.input)
+    )
+    return state if are_right else None
 
 
-def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Writes down what a run is begun with.
+def write_state(path: Path, state: State) -> None:
+    """Writes what a run is started with.
 
     Raises:
         OSError: If it cannot be written.
     """
     with atomic_file(path) as file:
-        file.write(json.dumps(state, indent=2, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(asdict(state), indent=2, ensure_ascii=False).encode() + b"\n")
 
 
 def _line(receipt: Receipt) -> bytes:

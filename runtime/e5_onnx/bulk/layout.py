@@ -2,19 +2,23 @@
 
 A Parquet data set `vectors/`:
 
-    vectors/part-0000000.parquet ...   rows, in order; readers of data sets pass over names with `_`
-    vectors/_e5/state.json           what the run was begun with
-    vectors/_e5/journal.jsonl        a line a shard that is done
-    vectors/_e5/rejects.jsonl        bad rows, at the end; before that by shard in `rejects/`
-    vectors/_e5/partial/             what is being written
-    vectors/_e5/lock
+    vectors/part-000000000000.parquet ...   rows, in order; the number is that of the first row of the input.
+                                            Readers of data sets ignore names that begin with `_`.
+    vectors/_e5/state.json                  what the run was started with
+    vectors/_e5/journal.jsonl               a line for each finished shard
+    vectors/_e5/rejects.jsonl               all bad rows, at the end; before that by shard in `rejects/`
+    vectors/_e5/partial/                    what is being written
+    vectors/_e5/lock                        held by the process that writes
 
 One array `vectors.npy`: the same in `vectors.npy.e5/`, with the parts in it until the array is written from
-them, and `vectors.ids.parquet` with the ids beside it.
+them, and `vectors.ids.parquet` with the ids beside the array.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +26,7 @@ from typing import Final
 from e5_onnx.bulk_job import ARRAY_ENDING
 
 _SIDE: Final = "_e5"
+_PART: Final = re.compile(r"part-\d{12}\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Layout:
 
     @property
     def side(self) -> Path:
-        """The folder of what is the run's own."""
+        """The folder of the run's own files."""
         return self.output.with_name(f"{self.output.name}.e5") if self.is_array else self.output / _SIDE
 
     @property
@@ -61,12 +66,12 @@ class Layout:
 
     @property
     def state(self) -> Path:
-        """What the run was begun with."""
+        """What the run was started with."""
         return self.side / "state.json"
 
     @property
     def journal(self) -> Path:
-        """What is done."""
+        """Which shards are done."""
         return self.side / "journal.jsonl"
 
     @property
@@ -76,7 +81,7 @@ class Layout:
 
     @property
     def done(self) -> Path:
-        """What an array was finished as."""
+        """The hashes of a finished array."""
         return self.side / "done.json"
 
     @property
@@ -89,14 +94,37 @@ class Layout:
         """The folder of bad rows by shard."""
         return self.side / "rejects"
 
-    def part(self, shard: int) -> Path:
-        """The vectors of a shard; in the order of the names lie the rows in order."""
-        return self.parts / f"part-{_number(shard)}.parquet"
+    def part(self, first: int) -> Path:
+        """The vectors of the shard that begins with this row; parts sorted by name are in order of rows."""
+        return self.parts / f"part-{first:012}.parquet"
 
-    def rejects_of(self, shard: int) -> Path:
-        """The bad rows of a shard."""
-        return self.shard_rejects / f"{_number(shard)}.jsonl"
+    def rejects_of(self, first: int) -> Path:
+        """The bad rows of the shard that begins with this row."""
+        return self.shard_rejects / f"{first:012}.jsonl"
 
+    def sha256(self, first: int, rejected: int) -> str:
+        """Hashes the part and the bad rows of a shard.
 
-def _number(shard: int) -> str:
-    return f"{shard:07}"
+        Args:
+            first: The first row of the shard.
+            rejected: The number of its bad rows.
+
+        Raises:
+            OSError: If one of them cannot be read.
+        """
+        digest = hashlib.sha256()
+        for path in (self.part(first), *([self.rejects_of(first)] if rejected else [])):
+            with path.open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        return digest.hexdigest()
+
+    def remove_others(self, kept: Collection[int]) -> None:
+        """Removes the parts of shards that are not done, such as those of a process that was killed.
+
+        Args:
+            kept: The first rows of the finished shards.
+        """
+        names = {self.part(first).name for first in kept}
+        for part in self.parts.iterdir():
+            if _PART.fullmatch(part.name) and part.name not in names:
+                part.unlink()

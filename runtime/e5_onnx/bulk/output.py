@@ -1,9 +1,10 @@
-"""The place of a bulk run's output: held by one process, begun once, gone on with by others like it."""
+"""Output directory: locked by one process, created once, resumed by later runs with the same settings."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any, Final
@@ -13,21 +14,22 @@ from filelock import FileLock, Timeout
 from e5_onnx.atomic_file import atomic_file, sync_folder
 from e5_onnx.bulk.array_output import is_finished, write_array
 from e5_onnx.bulk.errors import OutputBusyError, OutputExistsError, ResumeError, ShardLostError
-from e5_onnx.bulk.journal import Journal, Receipt, read_journal, read_state, write_state
+from e5_onnx.bulk.journal import Journal, Receipt, State, read_journal, read_state, write_state
 from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.plan import Plan
 from e5_onnx.bulk.survey import FileIdentity
 
-_VERSION: Final = 1
-_SETTINGS, _INPUT = "settings", "input"
+# Of the layout and of how rows become vectors: an older output cannot be resumed.
+_VERSION: Final = 2
 
 
 @contextmanager
 def open_output(layout: Layout) -> Iterator[Output]:
-    """Takes the place of an output, so that no other process can until this one ends, however it ends.
+    """Locks an output, so that no other process writes there until this one ends, however it ends.
 
     Raises:
         OutputExistsError: If something else is there.
-        OutputBusyError: If another process has it.
+        OutputBusyError: If another process writes there.
         OSError: If it cannot be written.
     """
     _refuse_strangers(layout)
@@ -61,46 +63,53 @@ class Output:
     """What is there, and what is added.
 
     Attributes:
-        receipts: Of the shards that are done, by index.
+        receipts: Those of the finished shards, by their first rows; empty before `begin`.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self.receipts: dict[int, Receipt] = {}
         self._state = read_state(layout.state)
-        # Nobody else writes here now: what is half written was left by a process that is no more.
-        for partial in layout.partial.iterdir():
-            partial.unlink()
-        self.receipts = {receipt.shard: receipt for receipt in read_journal(layout.journal)}
-        if not is_finished(layout):
-            self.receipts = {shard: done for shard, done in self.receipts.items() if self._is_there(done)}
         self._journal: Journal | None = None
+        self._array_is_finished = False
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of the input that are done."""
+        return sum(receipt.rows for receipt in self.receipts.values())
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Compares settings with those that the output was begun with, if it was.
+        """Compares settings with those that the output was started with, if it was.
 
         Raises:
             ResumeError: Naming the first that differs.
         """
         if self._state is None:
             return
-        begun = self._state[_SETTINGS]
-        for name, value in settings.items():
-            if begun.get(name) != value:
-                raise ResumeError(self.layout.output, name, begun=begun.get(name), now=value)
+        now = {"layout version": _VERSION, **settings}
+        before = {"layout version": self._state.version, **self._state.settings}
+        for name, value in now.items():
+            if before.get(name) != value:
+                raise ResumeError(self.layout.output, name, begun=before.get(name), now=value)
 
-    def begin(self, settings: Mapping[str, Any], files: Sequence[FileIdentity]) -> None:
-        """Compares the input with the one that the output was begun with, or begins.
+    def begin(self, settings: Mapping[str, Any], files: Sequence[FileIdentity], plan: Plan) -> None:
+        """Starts an output, or resumes one: finds which shards are done and removes what is half done.
 
         Raises:
-            ResumeError: Naming the first file that differs.
+            ResumeError: Naming the first input file that differs.
             OSError: If nothing can be written.
         """
         now = [asdict(file) for file in files]
+        # No other process writes here now: what is half written was left by one that was killed.
+        for partial in self.layout.partial.iterdir():
+            partial.unlink()
         if self._state is None:
-            self.receipts = {}
-            write_state(self.layout.state, {"version": _VERSION, _SETTINGS: dict(settings), _INPUT: now})
+            write_state(self.layout.state, State(_VERSION, dict(settings), now))
         else:
-            self._compare_input(self._state[_INPUT], now)
+            self._compare_input(self._state.input, now)
+            self.receipts = self._find_receipts(plan)
+        if not self._array_is_finished:
+            self.layout.remove_others(self.receipts)
         self._journal = Journal(self.layout.journal, self.receipts.values())
 
     def commit(self, receipt: Receipt, node: str = "another process") -> None:
@@ -110,38 +119,51 @@ class Output:
             ShardLostError: If its part is not there.
             OSError: If that cannot be written down.
         """
-        if not self._is_there(receipt):
-            raise ShardLostError(self.layout.part(receipt.shard), node)
+        if not self.layout.part(receipt.first).is_file():
+            raise ShardLostError(self.layout.part(receipt.first), node)
         assert self._journal is not None, "the run was not begun"  # noqa: S101 - for the type checker
         self._journal.add(receipt)
-        self.receipts[receipt.shard] = receipt
+        self.receipts[receipt.first] = receipt
 
     def finish(self) -> None:
-        """Puts together what lies in shards: bad rows in order and, if that was asked for, the one array.
+        """Joins what lies in shards: bad rows in order and, if the output is an array, the array.
 
         Raises:
             OSError: If it cannot be written; then it may be tried again.
         """
         layout = self.layout
-        if not is_finished(layout):
-            with atomic_file(layout.rejects, workplace=layout.partial) as file:
-                for shard in sorted(self.receipts):
-                    if self.receipts[shard].rejected:
-                        file.write(layout.rejects_of(shard).read_bytes())
-            if layout.is_array:
-                write_array(layout, [self.receipts[shard] for shard in sorted(self.receipts)])
-                shutil.rmtree(layout.parts)
-                layout.parts.mkdir()
+        if self._array_is_finished:
+            return
+        with atomic_file(layout.rejects, workplace=layout.partial) as file:
+            for first in sorted(self.receipts):
+                if self.receipts[first].rejected:
+                    file.write(layout.rejects_of(first).read_bytes())
+        if layout.is_array:
+            write_array(layout, [self.receipts[first] for first in sorted(self.receipts)])
+            shutil.rmtree(layout.parts)
+            layout.parts.mkdir()
 
     def close(self) -> None:
         """Closes the journal."""
         if self._journal is not None:
             self._journal.close()
 
-    def _is_there(self, receipt: Receipt) -> bool:
-        part = self.layout.part(receipt.shard)
-        rejects = not receipt.rejected or self.layout.rejects_of(receipt.shard).is_file()
-        return part.is_file() and part.stat().st_size == receipt.bytes and rejects
+    def _find_receipts(self, plan: Plan) -> dict[int, Receipt]:
+        """The receipts of shards that are there as they were written."""
+        found = {receipt.first: receipt for receipt in read_journal(self.layout.journal)}
+        shards = plan.accepted({first: receipt.rows for first, receipt in found.items()})
+        self._array_is_finished = sum(shards.values()) == plan.rows and is_finished(self.layout)
+        if self._array_is_finished:
+            return {first: found[first] for first in shards}
+        with ThreadPoolExecutor() as pool:
+            are_whole = pool.map(self._is_whole, [found[first] for first in shards])
+            return {first: found[first] for first, whole in zip(shards, are_whole, strict=True) if whole}
+
+    def _is_whole(self, receipt: Receipt) -> bool:
+        try:
+            return self.layout.sha256(receipt.first, receipt.rejected) == receipt.sha256
+        except FileNotFoundError:
+            return False
 
     def _compare_input(self, begun: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> None:
         if len(begun) != len(now):
@@ -153,4 +175,4 @@ class Output:
 
 
 def _shown(file: Mapping[str, Any]) -> str:
-    return f"{file['name']} ({file['bytes']:,} bytes, {file['mark']})"
+    return f"{file.get('name')} ({file.get('bytes')} bytes, {file.get('mark')})"

@@ -13,7 +13,13 @@ _EVERY_SECONDS: Final = 60.0
 
 
 class BulkProgress:
-    """Counts what this run does; what one before it did takes no time now."""
+    """Counts what this run does.
+
+    Attributes:
+        rows: The number of rows of the input; None before it is known.
+        kept: The number of rows that are done for good, by this run and those before it.
+        is_working: Whether texts are being embedded now.
+    """
 
     def __init__(
         self,
@@ -29,11 +35,14 @@ class BulkProgress:
             clock: Seconds.
             shown: False for no lines at all.
         """
+        self.rows: int | None = None
+        self.kept = 0
+        self.is_working = False
         self._stream = stream or sys.stderr
         self._clock = clock
         self._shown = shown is not False
         self._lines = self._shown and not self._stream.isatty()
-        self._rows = 0
+        self._left = 0
         self._line = self._new_line()
         self._last = clock()
 
@@ -43,29 +52,32 @@ class BulkProgress:
         return self._line
 
     def say(self, text: str) -> None:
-        """Says what is about to be done."""
+        """Prints a line."""
         if self._shown:
             self._stream.write(f"e5: {text}\n")
             self._stream.flush()
 
-    def begin(self, rows: int) -> None:
-        """Starts the clock anew, for the work itself.
+    def begin(self, rows: int, *, done: int) -> None:
+        """Starts the clock again, for the work itself.
 
         Args:
-            rows: That are to be done.
+            rows: The number of rows of the input.
+            done: The number of those that runs before this one have done.
         """
-        self._rows, self._line, self._last = rows, self._new_line(), self._clock()
+        self.rows, self.kept, self._left = rows, done, rows - done
+        self._line, self._last, self.is_working = self._new_line(), self._clock(), True
 
     def add(self, rows: int, tokens: int, truncated: int) -> None:
         """Counts what was done."""
-        done = (self._line.texts + rows) / self._rows if self._rows else None
+        done = (self._line.texts + rows) / self._left if self._left else None
         self._line.add(texts=rows, tokens=tokens, truncated=truncated, done=done)
         if self._lines and self._clock() - self._last >= _EVERY_SECONDS:
             self._last = self._clock()
             self.say(self._line.status(done))
 
     def close(self) -> None:
-        """Takes the terminal's line away."""
+        """Removes the terminal's line."""
+        self.is_working = False
         self._line.close()
 
     def _new_line(self) -> ProgressLine:

@@ -1,23 +1,26 @@
-"""What comes out of a file: texts, or why there is none, with the columns that go along."""
+"""What a file gives: texts, or why there is none, with the columns that are copied."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import pyarrow as pa
 
-# Rows that are in memory before anybody looks how long they are.
-PIECE_ROWS: Final = 128
+from e5_onnx.bulk.column_types import ValueKinds
+
+# Rows that are in memory before their length is looked at.
+PIECE_ROWS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Why a row is no text.
+    """Why a row has no text.
 
     Attributes:
         reason: For people.
-        id: The row's, where it could be read and the columns do not have it.
+        id: The row's id, where it could be read and the columns do not have it.
     """
 
     reason: str
@@ -29,51 +32,52 @@ class Rows:
     """Consecutive rows of a file.
 
     Attributes:
-        texts: A text, or its flaw, for each.
-        columns: The columns beside the text, by their names in the output; where the row has a flaw they may
-            be null.
+        texts: The text of each row, or its flaw.
+        columns: The columns beside the text, by their names in the output; null where a flaw hides them.
+        lines: The line of the file on which each row begins, from 1; None for a file without lines.
     """
 
     texts: list[str | Flaw]
-    columns: pa.RecordBatch
+    columns: pa.Table
+    lines: Sequence[int] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
 class RowReader(Protocol):
-    """An open file, read from front to back.
+    """An open file, read from front to back."""
 
-    Attributes:
-        position: The number of the next row.
-    """
-
-    position: int
+    @property
+    def position(self) -> int:
+        """The number of the next row."""
 
     def skip(self, rows: int) -> None:
         """Passes over rows."""
 
     def read(self, rows: int) -> Rows:
-        """Returns up to so many rows, and none only at the end."""
+        """Returns so many rows, and fewer only at the end: what is read depends on the position alone."""
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileShape:
-    """What there is to know of a file before it is read.
+    """What is known of a file before it is read.
 
     Attributes:
-        rows: How many, bad ones included.
+        rows: The number of rows, bad ones included.
         types: The Arrow type of each column beside the text, by its name in the output; or the kinds of
-            JSON values in it, where the file does not say.
+            its values, where the file does not declare a type.
     """
 
     rows: int
-    types: dict[str, pa.DataType | frozenset[str]]
+    types: dict[str, pa.DataType | ValueKinds]
 
 
-def no_columns(rows: int) -> pa.RecordBatch:
-    """Columns of a file that has none beside its text."""
-    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+def table_of(arrays: Sequence[pa.Array], beside: pa.Schema, rows: int) -> pa.Table:
+    """Columns as a table, which may have rows and no columns."""
+    if arrays:
+        return pa.Table.from_arrays(arrays, schema=beside)
+    return pa.Table.from_batches([pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
+from threading import Event
 
 from e5_onnx.bulk.journal import Receipt
 from e5_onnx.bulk.layout import Layout
@@ -14,14 +15,14 @@ from e5_onnx.bulk.plan import Plan, Shard
 from e5_onnx.bulk.progress import BulkProgress
 from e5_onnx.bulk.settings import output_schema, settings_of
 from e5_onnx.bulk.survey import Survey, identify, look_through
-from e5_onnx.bulk.work import Done, Tell, Work, do_shards, open_model
+from e5_onnx.bulk.work import Done, Pace, Tell, Work, do_shards, open_model
 from e5_onnx.bulk_job import Job
 from e5_onnx.folder import open_folder
 from e5_onnx.text_files import InputFile, find_files
 from e5_onnx.threads import choose_threads
 
 Engine = Callable[[Work, Iterable[Shard], Tell], Iterator[Receipt]]
-"""Does shards, in any order, and yields the receipt of each that is there whole."""
+"""Does shards, in any order, and yields the receipt of each part that is there whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,13 @@ class Summary:
     """What is there after a run.
 
     Attributes:
-        rows: Of the input.
-        written: Rows of the output.
-        rejected: Bad rows.
-        truncated: Texts that were cut.
-        done_before: Rows of the input that earlier runs had done.
+        rows: The number of rows of the input that are done.
+        written: The number of vectors.
+        rejected: The number of bad rows.
+        truncated: The number of texts that were cut.
+        done_before: The number of rows that earlier runs had done.
+        left: The number of rows that are not done, of a run that was stopped.
+        left_out: Files in the folders of the input that were not read: how many of each ending.
     """
 
     rows: int
@@ -41,17 +44,26 @@ class Summary:
     rejected: int
     truncated: int
     done_before: int
+    left: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def run_bulk(job: Job, *, engine: Engine | None = None, progress: BulkProgress | None = None) -> Summary:
+def run_bulk(
+    job: Job,
+    *,
+    engine: Engine | None = None,
+    progress: BulkProgress | None = None,
+    stop: Event | None = None,
+) -> Summary:
     """Embeds files into a data set or an array.
 
-    When it is stopped, by whatever, call it again with the same job: it does what is missing.
+    After a run that was stopped, by whatever, call it again with the same job: it does what is missing.
 
     Args:
         job: What is asked for.
         engine: Where the work is done; None for this process.
         progress: Told how far it is; None for silence.
+        stop: When it is set, what is computed is written and the run returns, with `left` in its summary.
 
     Returns:
         What is there now.
@@ -62,41 +74,49 @@ def run_bulk(job: Job, *, engine: Engine | None = None, progress: BulkProgress |
         OSError: If something cannot be read or written.
     """
     progress = progress or BulkProgress(shown=False)
-    engine = engine or embed_here
-    files = find_files(job.inputs)
+    stop = stop or Event()
+    engine = engine or partial(embed_here, stop=stop)
+    found = find_files(job.inputs)
     folder = open_folder(job.model)
     folder.check()
     settings = settings_of(job, folder.manifest)
     layout = Layout(job.output)
     with open_output(layout) as output:
         output.check(settings)
-        survey = _look_through(job, files, progress)
+        survey = _look_through(job, found.files, progress)
         schema = output_schema(job, folder.manifest, survey.beside)
-        output.begin(settings, [identify(file, job.identity) for file in files])
         plan = Plan(survey.rows, job.shard_rows)
-        before = sum(receipt.rows for receipt in output.receipts.values())
-        todo = [index for index in range(len(plan)) if index not in output.receipts]
+        output.begin(settings, [identify(file, job.identity) for file in found.files], plan)
+        before = output.rows
         work = Work(job, settings["role"], survey, schema=schema, layout=layout)
-        _do(
-            work,
-            engine,
-            map(plan.__getitem__, todo),
-            output=output,
-            progress=progress,
-            rows=plan.rows - before,
-        )
-        output.finish()
-        return _summary(output, before)
+        shards = plan.missing({receipt.first: receipt.rows for receipt in output.receipts.values()})
+        progress.begin(plan.rows, done=before)
+        _do(work, engine, shards, output=output, progress=progress)
+        if output.rows == plan.rows:
+            output.finish()
+        return _summary(output, before, left=plan.rows - output.rows, left_out=found.left_out)
 
 
-def embed_here(work: Work, shards: Iterable[Shard], tell: Tell) -> Iterator[Receipt]:
+def embed_here(
+    work: Work, shards: Iterable[Shard], tell: Tell, *, stop: Event | None = None
+) -> Iterator[Receipt]:
     """The engine that is this process: a thread for each CPU, all calling one session of one thread.
 
     That is the Embedder's mode `throughput`, only that each thread tokenises too.
+
+    Args:
+        work: The run.
+        shards: The shards to do.
+        tell: Called with every chunk that is done.
+        stop: When it is set, what is computed is written and the engine ends.
+
+    Yields:
+        The receipts.
     """
     workers = choose_threads(work.job.threads).count
+    pace = Pace(work.job.shard_seconds, stop or Event())
     with open_model(work.job) as model:
-        yield from do_shards(work, model, shards, workers=workers, tell=tell)
+        yield from do_shards(work, model, shards, workers=workers, tell=tell, pace=pace)
 
 
 def _look_through(job: Job, files: Sequence[InputFile], progress: BulkProgress) -> Survey:
@@ -106,22 +126,15 @@ def _look_through(job: Job, files: Sequence[InputFile], progress: BulkProgress) 
 
 
 def _do(
-    work: Work,
-    engine: Engine,
-    shards: Iterator[Shard],
-    *,
-    output: Output,
-    progress: BulkProgress,
-    rows: int,
+    work: Work, engine: Engine, shards: Iterator[Shard], *, output: Output, progress: BulkProgress
 ) -> None:
-    first = next(shards, None)
-    if first is None:
-        return
-    progress.begin(rows)
     try:
-        tell = partial(_tell, progress)
-        for receipt in engine(work, chain([first], shards), tell):
+        first = next(shards, None)
+        if first is None:
+            return
+        for receipt in engine(work, chain([first], shards), partial(_tell, progress)):
             output.commit(receipt)
+            progress.kept += receipt.rows
     finally:
         progress.close()
 
@@ -130,12 +143,14 @@ def _tell(progress: BulkProgress, done: Done) -> None:
     progress.add(done.rows, done.tokens, done.truncated)
 
 
-def _summary(output: Output, before: int) -> Summary:
+def _summary(output: Output, before: int, *, left: int, left_out: Mapping[str, int]) -> Summary:
     receipts = output.receipts.values()
     return Summary(
-        rows=sum(receipt.rows for receipt in receipts),
+        rows=output.rows,
         written=sum(receipt.written for receipt in receipts),
         rejected=sum(receipt.rejected for receipt in receipts),
         truncated=sum(receipt.truncated for receipt in receipts),
         done_before=before,
+        left=left,
+        left_out=left_out,
     )

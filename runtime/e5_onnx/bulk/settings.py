@@ -1,4 +1,4 @@
-"""What the rows of an output depend on, and what its metadata say of them."""
+"""What the rows of an output depend on, and what its metadata say about them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METADATA_PREFIX: Final = "e5_onnx."
 
 
 def settings_of(job: Job, manifest: Manifest) -> dict[str, Any]:
-    """What must be the same whenever a run is gone on with: all that a row of its output depends on.
+    """Settings that must match when a run is resumed: all that a row of its output depends on.
 
     Raises:
         OptionError: If a role is needed.
@@ -31,11 +31,12 @@ def settings_of(job: Job, manifest: Manifest) -> dict[str, Any]:
         "fingerprint": manifest.fingerprint,
         "role": role,
         "task": _task(job, manifest, role),
-        # To be told of cut texts, or not, changes none.
+        # Warning about cut texts does not change any vector.
         "overflow": "truncate" if job.overflow == "warn" else job.overflow,
         "text column": job.columns.text_column,
         "id column": job.columns.id_column,
         "kept columns": list(job.columns.keep),
+        "delimiter": job.columns.delimiter,
         "vectors": job.vectors,
         "rows in a shard": job.shard_rows,
         "identity": job.identity,

@@ -1,15 +1,14 @@
-"""The input before any work: is it all there, is it the same as before, how much is it."""
+"""Validates, identifies and counts the input before any work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from e5_onnx.bulk.errors import InputFileError
+from e5_onnx.bulk.column_types import common_type
 from e5_onnx.bulk.formats import survey
-from e5_onnx.bulk.formats.jsonl import type_of
 from e5_onnx.bulk_job import Columns, IdentityKind
 from e5_onnx.digest import file_sha256
 from e5_onnx.text_files import InputFile
@@ -17,7 +16,7 @@ from e5_onnx.text_files import InputFile
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What a file is known again by.
+    """What shows that a file is the same as before.
 
     Attributes:
         name: Without its folders, which may be mounted elsewhere the next time.
@@ -36,7 +35,7 @@ class Survey:
 
     Attributes:
         files: In order.
-        rows: Of each file.
+        rows: The number of rows of each file.
         beside: Names and types, in the output, of the columns beside the text.
     """
 
@@ -46,7 +45,7 @@ class Survey:
 
 
 def identify(file: InputFile, kind: IdentityKind) -> FileIdentity:
-    """Says what a file is known again by; for `content` it reads all of it.
+    """Returns what shows that a file is the same as before; for `content` it reads all of it.
 
     Raises:
         OSError: If it cannot be read.
@@ -56,43 +55,20 @@ def identify(file: InputFile, kind: IdentityKind) -> FileIdentity:
     return FileIdentity(file.path.name, facts.st_size, mark)
 
 
-def look_through(
-    files: Sequence[InputFile], columns: Columns, tell: Callable[[int], object] = lambda _: None
-) -> Survey:
-    """Counts the rows of every file and finds out the types of the columns.
+def look_through(files: Sequence[InputFile], columns: Columns) -> Survey:
+    """Counts the rows of every file and finds the types of the columns.
 
     Args:
         files: The input.
         columns: Which columns are read.
-        tell: Called with the number of files done, after each.
 
     Raises:
-        InputFileError: If one cannot be read, has not the columns, or has others of other types.
-        OSError: If one cannot be read at all.
+        InputFileError: If a file cannot be read, lacks a column, or has a column of another type.
+        OSError: If a file cannot be read at all.
     """
-    shapes = []
-    for done, file in enumerate(files, 1):
-        shapes.append(survey(file, columns))
-        tell(done)
+    shapes = {str(file): survey(file, columns) for file in files}
     beside = [
-        pa.field(name, _common_type(source, [shape.types[name] for shape in shapes], files))
+        pa.field(name, common_type(source, {file: shape.types[name] for file, shape in shapes.items()}))
         for name, source in columns.beside_text.items()
     ]
-    return Survey(list(files), [shape.rows for shape in shapes], pa.schema(beside))
-
-
-def _common_type(
-    name: str, types: Sequence[pa.DataType | frozenset[str]], files: Sequence[InputFile]
-) -> pa.DataType:
-    kinds: frozenset[str] = frozenset().union(*(kind for kind in types if isinstance(kind, frozenset)))
-    chosen, chosen_by = None, ""
-    for kind, file in zip(types, files, strict=True):
-        found = type_of(kinds) if isinstance(kind, frozenset) else kind
-        # A column of nothing but nulls goes with any other.
-        if found == pa.null() or (isinstance(kind, frozenset) and kinds <= {"null"}):
-            continue
-        if chosen is not None and found != chosen:
-            reason = f"column {name!r} is {found}, in {chosen_by} it is {chosen}: make them alike"
-            raise InputFileError(str(file), reason)
-        chosen, chosen_by = found, str(file)
-    return pa.string() if chosen is None else chosen
+    return Survey(list(files), [shape.rows for shape in shapes.values()], pa.schema(beside))

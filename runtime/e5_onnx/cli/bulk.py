@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from e5_onnx.bulk_job import (
+    ARRAY_ENDING,
     BAD_ROW_POLICIES,
     DEFAULT_SHARD_ROWS,
+    DEFAULT_SHARD_SECONDS,
     IDENTITY_KINDS,
     VECTOR_TYPES,
     Columns,
@@ -17,22 +20,25 @@ from e5_onnx.bulk_job import (
     output_path,
 )
 from e5_onnx.cli.arguments import add_command, add_model_options, add_text_options
-from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.cli.exit_codes import DONE, INTERRUPTED
 from e5_onnx.cli.records import STDIN
+from e5_onnx.cli.stopping import stopped_by_signals
 from e5_onnx.errors import OptionError
 
 if TYPE_CHECKING:
+    from e5_onnx.bulk.progress import BulkProgress
     from e5_onnx.bulk.run import Engine, Summary
 
 _TEXT: Final = """\
 Embeds any number of files into a data set, in a run that can be stopped and resumed (extra [bulk]).
 
-INPUT is files, folders, and patterns in quotes: .parquet, .arrow, .feather, .csv, .jsonl and .txt, the last
-three also with .gz or .zst. --output is a folder, for a Parquet data set, or a .npy file, with the ids beside
-it.
+INPUT is files, folders, and patterns in quotes: .parquet, .arrow, .feather, .csv, .tsv, .jsonl, .ndjson and
+.txt, the last five also with .gz or .zst. --output is a folder, for a Parquet data set, or a .npy file, with
+the ids beside it.
 
-A bad row (no text, broken encoding, no id) goes to rejects.jsonl with its reason, and the run continues;
---on-bad-row stop ends the run there.
+A bad row (no text, an empty or blank text, broken encoding, no id) goes to rejects.jsonl with its reason, and
+the run continues; --on-bad-row stop ends the run there. A data set leaves the row out. In a .npy file row i
+is always row i of the input: a bad row is NaN, or 0 with an empty scale under --vectors int8.
 
 The same command resumes a run that was stopped. `e5 embed` is for one file or standard input, without the
 extra."""
@@ -43,6 +49,8 @@ _EXAMPLE: Final = """\
       --output vectors"""
 
 _ENGINES: Final = ("local", "ray")
+# A tab is hard to type in a shell.
+_NAMED_DELIMITERS: Final = {"tab": "\t", "\\t": "\t"}
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -70,6 +78,12 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
         help="columns to copy, with commas between them; a name with a comma goes in double quotes "
         "(default: none)",
     )
+    parser.add_argument(
+        "--delimiter",
+        metavar="C",
+        help="character between the cells of CSV, or tab (default: the one of comma, semicolon, tab and | "
+        "that gives the first row the columns asked for)",
+    )
 
 
 def _add_run_options(group: argparse._ArgumentGroup) -> None:
@@ -90,7 +104,15 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=DEFAULT_SHARD_ROWS,
         metavar="N",
-        help="rows of the input in each part of the output (default: %(default)s)",
+        help="most rows of the input in a part of the output (default: %(default)s)",
+    )
+    group.add_argument(
+        "--shard-seconds",
+        type=float,
+        default=DEFAULT_SHARD_SECONDS,
+        metavar="S",
+        help="write a part after so many seconds, though it has fewer rows: what a kill costs at most "
+        "(default: %(default)g)",
     )
     group.add_argument(
         "--identity",
@@ -128,16 +150,20 @@ def run(parsed: argparse.Namespace) -> int:
 
     progress = BulkProgress(shown=False if parsed.no_progress else None)
     try:
-        done = run_bulk(job, engine=engine_of(parsed), progress=progress)
+        with stopped_by_signals(progress) as stop:
+            done = run_bulk(job, engine=engine_of(parsed, stop), progress=progress, stop=stop)
     except KeyboardInterrupt:
-        progress.say("what is done is kept: the same command goes on from there")
+        sys.stderr.write(f"e5: {_kept(progress, job)}\n")
         raise
-    told = _told(done, rejects=str(Layout(job.output).rejects))
+    if done.left:
+        sys.stderr.write(f"e5: {_kept(progress, job)}\n")
+        return INTERRUPTED
+    told = _told(done, job, rejects=str(Layout(job.output).rejects))
     sys.stderr.write(f"e5: {told}; {progress.texts.rates()}\n")
     return DONE
 
 
-def engine_of(parsed: argparse.Namespace) -> Engine | None:
+def engine_of(parsed: argparse.Namespace, stop: Event) -> Engine | None:
     """Where the arguments want the work to be done; None for this process.
 
     Raises:
@@ -147,7 +173,7 @@ def engine_of(parsed: argparse.Namespace) -> Engine | None:
     if parsed.engine == "ray":
         from e5_onnx.ray.engine import RayEngine
 
-        return RayEngine(parsed.address, parsed.node_model)
+        return RayEngine(parsed.address, parsed.node_model, stop)
     for parameter in ("address", "node_model"):
         value = getattr(parsed, parameter)
         if value is not None:
@@ -155,14 +181,28 @@ def engine_of(parsed: argparse.Namespace) -> Engine | None:
     return None
 
 
-def _told(done: Summary, *, rejects: str) -> str:
+def _kept(progress: BulkProgress, job: Job) -> str:
+    """What a stopped run leaves."""
+    if progress.rows is None:
+        return "stopped before any text was embedded: what earlier runs finished is kept"
+    return (
+        f"stopped: {progress.kept:,} of {progress.rows:,} rows are kept in {job.output}: the same command "
+        "continues from there"
+    )
+
+
+def _told(done: Summary, job: Job, *, rejects: str) -> str:
     parts = [f"{done.rows:,} rows", f"{done.written:,} vectors"]
     if done.done_before:
         parts[0] += f" ({done.done_before:,} done before)"
     if done.rejected:
-        parts.append(f"{done.rejected:,} rejected, see {rejects}")
+        where = f" (rows without a vector in {job.output.name})" if job.output.suffix == ARRAY_ENDING else ""
+        parts.append(f"{done.rejected:,} rejected{where}, see {rejects}")
     if done.truncated:
         parts.append(f"{done.truncated:,} cut")
+    if done.left_out:
+        files = ", ".join(f"{count:,} {ending}" for ending, count in sorted(done.left_out.items()))
+        parts.append(f"left out: {files}")
     return ", ".join(parts)
 
 
@@ -179,17 +219,19 @@ def job_of(parsed: argparse.Namespace) -> Job:
             "output", parsed.output, "a folder or a .npy file; `e5 embed` writes .jsonl and to stdout"
         )
     keep = () if parsed.keep is None else tuple(next(csv.reader([parsed.keep], skipinitialspace=True)))
+    delimiter = _NAMED_DELIMITERS.get(parsed.delimiter, parsed.delimiter)
     return Job(
         model=parsed.model,
         inputs=tuple(parsed.input),
         output=output_path(parsed.output),
-        columns=Columns(parsed.text_column, parsed.id_column, keep),
+        columns=Columns(parsed.text_column, parsed.id_column, keep, delimiter),
         role=parsed.role,
         task=parsed.task,
         overflow=parsed.overflow,
         vectors=parsed.vectors,
         on_bad_row=parsed.on_bad_row,
         shard_rows=parsed.shard_rows,
+        shard_seconds=parsed.shard_seconds,
         identity=parsed.identity,
         threads=parsed.threads,
         tokenizer=parsed.tokenizer,

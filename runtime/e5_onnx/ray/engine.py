@@ -10,9 +10,10 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 import ray
@@ -32,7 +33,8 @@ from e5_onnx.ray.node_folder import node_folder
 _SHARDS_AT_ONCE: Final = 4096
 # Beyond that Python, which one thread at a time runs, feeds no more.
 _MOST_CPUS: Final = 8
-_SHARD: Final = "shard"
+_FIRST: Final = "first"
+_ROWS: Final = "rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,15 @@ class RayEngine:
     """Does a bulk run's shards on a cluster.
 
     Attributes:
-        address: Of the cluster; None for what `RAY_ADDRESS` names or, without it, one on this machine.
+        address: The address of the cluster; None for what `RAY_ADDRESS` names or, without it, for one on this
+            machine.
         model: Where nodes find the model: a path or a URI; None for where it is here.
+        stop: When it is set, the engine ends after the shard that is done next.
     """
 
     address: str | None = None
     model: str | None = None
+    stop: Event = field(default_factory=Event)
 
     def __call__(self, work: Work, shards: Iterable[Shard], tell: Tell) -> Iterator[Receipt]:
         """Yields receipts in the order in which shards are done.
@@ -60,10 +65,12 @@ class RayEngine:
             cpus, actors = _pool(work.job.threads)
             place = self.model or str(work.job.model.resolve())
             worker = {"work": work, "model": place, "folder": str(Path.cwd())}
-            while some := [shard.index for shard in islice(shards, _SHARDS_AT_ONCE)]:
+            while some := list(islice(shards, _SHARDS_AT_ONCE)):
                 for receipt in _do(some, worker, cpus=cpus, actors=actors):
                     tell(receipt)
                     yield receipt
+                    if self.stop.is_set():
+                        return
 
 
 class ShardWorker:
@@ -95,7 +102,8 @@ class ShardWorker:
         """
         # Here and not at the start: of an actor that cannot start, Ray tells nothing but that it died.
         model = self._model = self._model or self._open()
-        shards = [self._plan[int(index)] for index in batch[_SHARD]]
+        rows = zip(batch[_FIRST], batch[_ROWS], strict=True)
+        shards = [self._plan.shard(int(first), int(count)) for first, count in rows]
         for receipt in do_shards(self._work, model, shards, workers=actor_cpus()):
             yield {name: [getattr(receipt, name)] for name in Receipt.__slots__}
 
@@ -113,8 +121,9 @@ class ShardWorker:
         return open_model(self._work.job)
 
 
-def _do(shards: list[int], worker: dict[str, Any], *, cpus: int, actors: int) -> Iterator[Receipt]:
-    data = ray.data.from_items([{_SHARD: index} for index in shards], override_num_blocks=len(shards))
+def _do(shards: list[Shard], worker: dict[str, Any], *, cpus: int, actors: int) -> Iterator[Receipt]:
+    rows = [{_FIRST: shard.first, _ROWS: shard.rows} for shard in shards]
+    data = ray.data.from_items(rows, override_num_blocks=len(shards))
     done = data.map_batches(
         ShardWorker,
         fn_constructor_kwargs=worker,

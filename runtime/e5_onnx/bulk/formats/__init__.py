@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from e5_onnx.bulk.formats import arrow, csv, jsonl, parquet, txt
+from e5_onnx.bulk.formats.partitions import PartitionedRows, kinds_of, path_values, without
 from e5_onnx.bulk.rows import FileShape, RowReader
 from e5_onnx.bulk_job import Columns
 from e5_onnx.text_files import Format, InputFile
@@ -22,6 +23,7 @@ _FORMATS: Final[dict[Format, _Format]] = {
     "parquet": parquet,
     "arrow": arrow,
     "csv": csv,
+    "tsv": csv,
     "jsonl": jsonl,
     "txt": txt,
 }
@@ -31,10 +33,12 @@ def survey(file: InputFile, columns: Columns) -> FileShape:
     """Counts a file's rows and looks for the columns.
 
     Raises:
-        InputFileError: If it cannot be read as what its name says, or has not the columns.
+        InputFileError: If it cannot be read as what its name says, or lacks a column.
         OSError: If it cannot be read at all.
     """
-    return _FORMATS[file.format].survey(file, columns)
+    cells = path_values(file.path, columns)
+    shape = _FORMATS[file.format].survey(file, without(columns, cells))
+    return FileShape(shape.rows, {**shape.types, **kinds_of(cells)})
 
 
 def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader:
@@ -49,4 +53,7 @@ def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader
         InputFileError: If it cannot be read as what its name says.
         OSError: If it cannot be read at all.
     """
-    return _FORMATS[file.format].open_rows(file, columns, beside)
+    cells = path_values(file.path, columns)
+    inside = pa.schema([entry for entry in beside if entry.name not in cells])
+    reader = _FORMATS[file.format].open_rows(file, without(columns, cells), inside)
+    return PartitionedRows(reader, cells, beside) if cells else reader

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from e5_onnx.bulk.errors import InputFileError
 from e5_onnx.bulk.formats.byte_stream import named_damage
-from e5_onnx.bulk.rows import Flaw, Rows, no_columns
+from e5_onnx.bulk.formats.headers import check_columns
+from e5_onnx.bulk.rows import Flaw, Rows, table_of
 from e5_onnx.bulk_job import Columns
 from e5_onnx.records import reason
 from e5_onnx.text_files import InputFile
@@ -21,15 +23,27 @@ def shape_types(file: InputFile, schema: pa.Schema, columns: Columns) -> dict[st
     Raises:
         InputFileError: If one is not there, or there twice, or the text's holds no texts.
     """
-    for name in (columns.text_column, *columns.beside_text.values()):
-        if schema.names.count(name) != 1:
-            times = "no column" if name not in schema.names else f"{schema.names.count(name)} columns"
-            reason = f"it has {times} {name!r}; it has {', '.join(map(repr, schema.names))}"
-            raise InputFileError(str(file), reason)
-    text = plain_type(schema.field(columns.text_column).type)
+    paths = list(_paths(schema))
+    check_columns(file, [name for name, _ in paths], columns)
+    types = {name: plain_type(kind) for name, kind in paths}
+    text = types[columns.text_column]
     if text not in (pa.string(), pa.binary(), pa.null()):
         raise InputFileError(str(file), f"column {columns.text_column!r} holds {text}, not texts")
-    return {name: plain_type(schema.field(source).type) for name, source in columns.beside_text.items()}
+    return {name: types[source] for name, source in columns.beside_text.items()}
+
+
+def _paths(fields: Iterable[pa.Field], outer: str = "") -> Iterator[tuple[str, pa.DataType]]:
+    """The columns, and those inside of structs by paths such as `meta.text`, with their types."""
+    for entry in fields:
+        yield outer + entry.name, entry.type
+        if pa.types.is_struct(entry.type):
+            yield from _paths(entry.type, f"{outer}{entry.name}.")
+
+
+def _column(batch: pa.RecordBatch, path: str) -> pa.Array:
+    outer = path if path in batch.schema.names else next(filter(path.startswith, batch.schema.names))
+    inner = path[len(outer) + 1 :]
+    return pc.struct_field(batch.column(outer), inner.split(".")) if inner else batch.column(outer)
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
@@ -73,22 +87,24 @@ class ArrowRows:
         self.position += rows
 
     def read(self, rows: int) -> Rows:
-        """Returns up to so many rows, and none only at the end."""
+        """Returns so many rows, and fewer only at the end."""
+        texts: list[str | Flaw] = []
+        tables = [self._beside.empty_table()]
         with named_damage(self._file):
             if self._source is None:
                 self._source, self._batches = self._open_at(self.position)
-            batch = self._next()
-            if batch is None:
-                return Rows(
-                    [], self._beside.empty_table().to_batches()[0] if len(self._beside) else no_columns(0)
-                )
-            found, rest = batch.slice(0, rows), batch.slice(rows)
-            self._rest = rest if len(rest) else None
-            self.position += len(found)
-            return _rows(found, self._columns, self._beside)
+            while len(texts) < rows and (batch := self._next()) is not None:
+                wanted = rows - len(texts)
+                self._rest = batch.slice(wanted) if len(batch) > wanted else None
+                found = _rows(batch.slice(0, wanted), self._columns, self._beside)
+                texts += found.texts
+                tables.append(found.columns)
+        self.position += len(texts)
+        columns = pa.concat_tables(tables) if len(self._beside) else table_of([], self._beside, len(texts))
+        return Rows(texts, columns)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         if self._source is not None:
             self._source.close()
         self._source, self._rest, self._batches = None, None, iter(())
@@ -108,15 +124,16 @@ def from_row(batches: Iterator[pa.RecordBatch], first: int) -> Iterator[pa.Recor
 
 
 def _rows(batch: pa.RecordBatch, columns: Columns, beside: pa.Schema) -> Rows:
-    texts: list[str | Flaw] = _texts(batch.column(columns.text_column))
+    texts: list[str | Flaw] = _texts(_column(batch, columns.text_column))
     arrays = []
     for entry, source in zip(beside, columns.beside_text.values(), strict=True):
-        array = batch.column(source).cast(entry.type)
-        _find_flaws(texts, array, source)
+        array = _column(batch, source).cast(entry.type)
+        if bad := _invalid(array):
+            array = pc.if_else(pa.array([row not in bad for row in range(len(array))]), array, None)
+        for row in bad:
+            texts[row] = Flaw(f"column {source!r} is not UTF-8")
         arrays.append(array)
-    return Rows(
-        texts, pa.RecordBatch.from_arrays(arrays, schema=beside) if arrays else no_columns(len(batch))
-    )
+    return Rows(texts, table_of(arrays, beside, len(batch)))
 
 
 def _texts(array: pa.Array) -> list[str | Flaw]:
@@ -134,14 +151,11 @@ def _text(data: bytes | None) -> str | Flaw:
         return Flaw(reason(error))
 
 
-def _find_flaws(texts: list[str | Flaw], array: pa.Array, source: str) -> None:
-    """Marks rows whose other columns no reader of the output could decode."""
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid:
-        bad: Sequence[int] = [row for row in range(len(array)) if not _is_valid(array.slice(row, 1))]
-        for row in bad:
-            texts[row] = Flaw(f"column {source!r} is not UTF-8")
+def _invalid(array: pa.Array) -> Collection[int]:
+    """The rows that no reader of the output could decode."""
+    if _is_valid(array):
+        return ()
+    return {row for row in range(len(array)) if not _is_valid(array.slice(row, 1))}
 
 
 def _is_valid(array: pa.Array) -> bool:

@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from e5_onnx.bulk.errors import InputFileError
 from e5_onnx.bulk.formats.byte_stream import named_damage, open_bytes
-from e5_onnx.bulk.formats.line_rows import LineRows
-from e5_onnx.bulk.rows import FileShape, Flaw, RowReader, Rows, no_columns
+from e5_onnx.bulk.formats.line_rows import LineRows, ParsedRow
+from e5_onnx.bulk.rows import FileShape, Flaw, RowReader
 from e5_onnx.bulk_job import Columns
 from e5_onnx.records import Line, read_lines, read_record, reason
 from e5_onnx.text_files import InputFile
@@ -28,15 +28,11 @@ def survey(file: InputFile, columns: Columns) -> FileShape:
 def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader:
     """Opens the file."""
     stream = open_bytes(file)
-    return LineRows(file, stream, read_lines("txt", stream), parse=_rows)
+    return LineRows(file, stream, read_lines("txt", stream), parse=_parse, beside=beside)
 
 
-def _rows(found: list[Line]) -> Rows:
-    return Rows(list(map(_text, found)), no_columns(len(found)))
-
-
-def _text(line: Line) -> str | Flaw:
+def _parse(line: Line) -> ParsedRow:
     try:
-        return read_record("txt", line, "text").text
+        return ParsedRow(read_record("txt", line, "text").text, (), line.number)
     except ValueError as error:
-        return Flaw(reason(error))
+        return ParsedRow(Flaw(reason(error)), (), line.number)
