@@ -30,6 +30,7 @@ _LONGEST_NAME: Final = 255
 Precision = Literal["fp32", "int8", "int4", "int8-stock"]
 Pooling = Literal["mean", "cls"]
 
+_VECTOR_FILES: Final = (GRAPH_NAME, WEIGHTS_NAME, TOKENIZER_NAME)
 _PLACEHOLDER: Final = re.compile(r"{(\w+)}")
 
 
@@ -137,21 +138,20 @@ class Manifest:
     def fingerprint(self) -> str:
         """Sha256 over what decides a vector; folders with the same one may share an index.
 
-        Named fields only: the graph, weights and tokenizer files, precision, pooling, recipe, dimension and
-        max_tokens. The role is not in it, because queries and documents share a space.
+        Named fields only: the graph, weights and tokenizer files, precision, pooling, recipe, dimension,
+        max_tokens, weight_bits and weight_pair_sum; not the role: queries and documents share a space.
         """
         named = {
-            "files": {
-                name: self.files[name].sha256
-                for name in (GRAPH_NAME, WEIGHTS_NAME, TOKENIZER_NAME)
-                if name in self.files
-            },
+            "files": {name: entry.sha256 for name, entry in self.files.items() if name in _VECTOR_FILES},
             "precision": self.precision,
             "pooling": self.pooling,
             "recipe": asdict(self.recipe),
             "dimension": self.dimension,
             "max_tokens": self.max_tokens,
         }
+        # What decides on exact kernels (exact_int8.py), where a folder has it.
+        kernels = {"weight_bits": self.weight_bits, "weight_pair_sum": self.weight_pair_sum}
+        named |= {name: number for name, number in kernels.items() if number is not None}
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> str:

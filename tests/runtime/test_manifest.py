@@ -252,6 +252,8 @@ def test_the_fingerprint_is_this_one() -> None:
         replace(MANIFEST, recipe=replace(E5_INSTRUCT, default_task="Find")),
         replace(MANIFEST, dimension=2),
         replace(MANIFEST, max_tokens=2),
+        replace(MANIFEST, weight_bits=7),
+        replace(MANIFEST, weight_pair_sum=1),
         *(
             replace(MANIFEST, files={**MANIFEST.files, name: FileEntry(1000, "ff" * 32)})
             for name in ("model.onnx", "model.onnx.data", "tokenizer.json")
