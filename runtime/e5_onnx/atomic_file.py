@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+# Windows has none, and needs none: it removes no file that a process has open.
+_fcntl: Any = import_module("fcntl") if os.name == "posix" else None
 
 
 @contextmanager
 def atomic_file(target: Path, *, workplace: Path | None = None) -> Iterator[IO[bytes]]:
     """Opens a file that appears under its name, or replaces what was there, only when it is complete.
+
+    What processes that were killed left of the same file is removed.
 
     Args:
         target: The name.
@@ -21,10 +28,15 @@ def atomic_file(target: Path, *, workplace: Path | None = None) -> Iterator[IO[b
     Raises:
         OSError: If it cannot be written; then nothing is left of it.
     """
-    partial = (workplace or target.parent) / f".{target.name}.partial-{secrets.token_hex(8)}"
+    folder, begin = workplace or target.parent, f".{target.name}.partial-"
+    for left in folder.glob(f"{glob.escape(begin)}*"):
+        _remove_abandoned(left)
+    partial = folder / f"{begin}{secrets.token_hex(8)}"
     try:
         # Mode "x" has the system apply the umask; asking for it would set it, for all threads.
         with partial.open("xb") as file:
+            with suppress(OSError):  # some file systems have no locks
+                _lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -35,6 +47,24 @@ def atomic_file(target: Path, *, workplace: Path | None = None) -> Iterator[IO[b
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = str(target)  # a full disk does not say for which file
         raise
+
+
+def _remove_abandoned(partial: Path) -> None:
+    """Removes a partial file, unless a process that is alive writes it."""
+    with suppress(OSError):
+        with partial.open("rb") as file:
+            _lock(file)
+        partial.unlink()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Locks a file until it is closed, or its process ends.
+
+    Raises:
+        OSError: If another process has it, or the file system has no locks.
+    """
+    if _fcntl is not None:
+        _fcntl.flock(file, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
 
 
 def sync_files(folder: Path) -> None:
