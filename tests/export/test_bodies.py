@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from checkpoint_folders import write_folder, write_json
+from checkpoint_folders import write_folder
 from tiny_models import BODIES as SHAPES
 from tiny_models import KINDS, tiny_weights
-from tiny_tokenizers import write_tiny_tokenizer
+from tiny_tokenizers import write_tiny_tokenizer, write_tokenizer_config
 
 from e5_onnx import Embedder
 from e5_onnx_export import ExportRequest, RecipeRequest, export
@@ -76,7 +76,7 @@ def test_what_transformers_saves_gives_its_vectors(tmp_path, shape, head, refere
     assert not saved.base_model.load_state_dict(own, strict=False).unexpected_keys
     saved.save_pretrained(tmp_path / "model")
     write_tiny_tokenizer(tmp_path / "model" / "tokenizer.json")
-    write_json(tmp_path / "model" / "tokenizer_config.json", {"model_max_length": 128})
+    write_tokenizer_config(tmp_path / "model", model_max_length=128)
     with run(tmp_path / "model", tmp_path / "out", reference) as model:
         tokens = model.tokenize(TEXTS, role="document")
         found = model.embed_documents(TEXTS)

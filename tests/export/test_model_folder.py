@@ -236,6 +236,7 @@ class TestPicklesInShards:
         for name in read.names():
             np.testing.assert_array_equal(read.read(name), tiny_weights(BERT).read(name))
 
+    @pytest.mark.optimum  # its environment has transformers 4, the last to save pickles
     def test_as_transformers_saves_them(self, tmp_path):
         from reference_models import save_random_model
 
