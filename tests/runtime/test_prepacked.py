@@ -282,3 +282,23 @@ def test_cache_verify_names_what_is_damaged(
     harm(entry)
     assert main(["cache", "verify", "--cache-dir", str(tmp_path)]) == 1
     assert capsys.readouterr().out == f"{entry.name}  damaged: run e5 cache clear\n"
+
+
+@pytest.mark.security
+@pytest.mark.parametrize("harm", [spoil_weights, spoil_graph, lose_weights, lose_the_description])
+def test_verify_looks_at_the_entry_in_use(
+    harm,
+    tiny_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert main(["verify", str(tiny_folder), "--cache-dir", str(tmp_path)]) == 0
+    assert not list(tmp_path.iterdir())
+    vectors(tiny_folder, tmp_path)
+    assert main(["verify", str(tiny_folder), "--cache-dir", str(tmp_path)]) == 0
+    assert "4 files and 1 in the cache whole" in capsys.readouterr().out
+    harm(only_entry(tmp_path))
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path))
+    assert main(["verify", str(tiny_folder)]) == 1
+    assert "copy of the weights is damaged: remove it with `e5 cache clear`" in capsys.readouterr().err

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Final
 
 from e5_onnx.cli.arguments import add_command
 from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.prepacked.place import ENVIRONMENT
 from e5_onnx.verify import verify_folder
 
 _TEXT: Final = """\
 Hashes every byte of a model folder, then embeds its golden texts on this machine.
+
+Also hashed is the folder's packed copy in the cache, where there is one.
 
 Exit code 0 if all is well, 1 with the reason if not."""
 
@@ -20,14 +24,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Adds the command."""
     parser = add_command(commands, "verify", text=_TEXT, example="  e5 verify my-e5")
     parser.add_argument("--threads", type=int, help="default: by CPU affinity and cgroup quota")
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help=f"default: ${ENVIRONMENT}")
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
-    report = verify_folder(parsed.model, threads=parsed.threads)
+    report = verify_folder(parsed.model, threads=parsed.threads, cache_dir=parsed.cache_dir)
+    packed = f" and {report.cached} in the cache" if report.cached else ""
     sys.stdout.write(
-        f"{parsed.model}: {report.files} files whole; {report.golden_texts} golden texts within "
+        f"{parsed.model}: {report.files} files{packed} whole; {report.golden_texts} golden texts within "
         f"{report.max_abs:.1e} (allowed {report.tolerance:.1e})\n"
     )
     return DONE

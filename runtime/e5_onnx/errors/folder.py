@@ -9,6 +9,7 @@ from typing import Final
 
 from e5_onnx.errors.root import E5Error
 
+COPY_AGAIN: Final = "copy the folder again or export it again"
 # A path that looks like one is one if its parent folder is there.
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -78,11 +79,13 @@ class StandardGraphError(FolderError, ValueError):
 
 
 class IntegrityError(FolderError, ValueError):
-    def __init__(self, name: str, what: str, *, expected: object, found: object) -> None:
-        self.name, self.what, self.expected, self.found = name, what, expected, found
+    def __init__(
+        self, name: str, what: str, *, expected: object, found: object, remedy: str = COPY_AGAIN
+    ) -> None:
+        self.name, self.what, self.expected, self.found, self.remedy = name, what, expected, found, remedy
         super().__init__(
             f"{name}: {what} is {found}, the manifest says {expected}: the file is damaged or was "
-            "exchanged; copy the folder again or export it again"
+            f"exchanged; {remedy}"
         )
 
 

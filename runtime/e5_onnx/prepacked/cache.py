@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx.atomic_file import sync_files, sync_folder
+from e5_onnx.errors import ModelLoadError
 from e5_onnx.folder import ModelFolder
-from e5_onnx.prepacked.entry import Entry, PackedFor, describe, read_entry, write_entry
+from e5_onnx.manifest import Manifest
+from e5_onnx.prepacked.entry import Entry, PackedFor, describe, packed_for, read_entry, write_entry
 from e5_onnx.prepacked.place import open_place
 from e5_onnx.session import write_prepacked
 
 _UNFINISHED: Final = ".making-"
+_DAMAGED: Final = "this packed copy of the weights is damaged: remove it with `e5 cache clear`"
 _ABANDONED_AFTER: Final = 3600.0  # seconds
 
 
@@ -83,6 +86,23 @@ class PrepackedCache:
             return self._publish(making, self._place / purpose.key)
         finally:
             shutil.rmtree(making, ignore_errors=True)
+
+    def check(self, manifest: Manifest) -> int:
+        """Hashes every byte of what is there for a folder on this machine.
+
+        Returns:
+            The number of entries: none, or one for each kind of kernels that was used.
+
+        Raises:
+            ModelLoadError: If one is damaged.
+        """
+        keys = (packed_for(manifest, exact_int8=exact).key for exact in (False, True))
+        there = [folder for key in keys if (folder := self._place / key).is_dir()]
+        for folder in there:
+            entry = read_entry(folder)
+            if entry is None or not entry.is_whole(folder):
+                raise ModelLoadError(str(folder), _DAMAGED)
+        return len(there)
 
     def entries(self) -> Iterator[Listed]:
         """Everything that is there, by name."""

@@ -20,6 +20,11 @@ def cache_root(chosen: str | os.PathLike[str] | None) -> Path | None:
     return Path(named) if named else None
 
 
+def has_place(root: Path) -> bool:
+    """Whether packed weights were ever kept in `root`; nothing is made there."""
+    return (root / _NAME).exists()
+
+
 def open_place(root: Path, name: str = _NAME) -> Path:
     """Makes the cache's own folder in `root`, for its owner only, or checks the one that is there.
 
