@@ -48,7 +48,7 @@ def test_search_ranks_as_the_library_does(
 def test_search_from_stdin_with_a_task(
     tiny_folder: Path, documents: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("moon\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"moon\n"), "ascii"))
     assert search(tiny_folder, documents, "-", "--task", "find", "--top", "2", "--json", "--no-progress") == 0
     rows = json.loads(capsys.readouterr().out)
     with Embedder(tiny_folder) as model:

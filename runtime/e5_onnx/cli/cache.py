@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
 from e5_onnx.cli.exit_codes import DONE, FAILED
+from e5_onnx.cli.printing import print_text
 from e5_onnx.errors import OptionError
 from e5_onnx.prepacked.cache import Listed, PrepackedCache
 from e5_onnx.prepacked.place import ENVIRONMENT, cache_root
@@ -31,23 +31,27 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="a line for each entry")
+    listing = actions.add_parser("list", help="print a line for each entry")
     listing.set_defaults(run=run_list)
     verifying = actions.add_parser("verify", help="hash every byte; exit code 1 if an entry is damaged")
     verifying.set_defaults(run=run_verify)
-    clearing = actions.add_parser("clear", help="remove the entries")
+    clearing = actions.add_parser("clear", help="remove the entries (default: all of them)")
     clearing.add_argument(
-        "--stale", action="store_true", help="only those of another CPU or onnxruntime, and unfinished ones"
+        "--stale",
+        action="store_true",
+        help="remove only entries of another CPU or onnxruntime, and unfinished ones",
     )
     clearing.set_defaults(run=run_clear)
     for action in (listing, verifying, clearing):
-        action.add_argument("--cache-dir", type=Path, metavar="DIR", help=f"default: ${ENVIRONMENT}")
+        action.add_argument(
+            "--cache-dir", type=Path, metavar="DIR", help=f"folder of the cache (default: ${ENVIRONMENT})"
+        )
 
 
 def run_list(parsed: argparse.Namespace) -> int:
     """Prints what is there."""
     for listed in _open(parsed.cache_dir).entries():
-        sys.stdout.write(f"{listed.folder.name}  {listed.bytes / _MB:.0f} MB  {_state(listed)}\n")
+        print_text(f"{listed.folder.name}  {listed.bytes / _MB:.0f} MB  {_state(listed)}\n")
     return DONE
 
 
@@ -56,7 +60,7 @@ def run_verify(parsed: argparse.Namespace) -> int:
     code = DONE
     for listed in _open(parsed.cache_dir).entries():
         whole = listed.entry is not None and listed.entry.is_whole(listed.folder)
-        sys.stdout.write(f"{listed.folder.name}  {'whole' if whole else 'damaged: run e5 cache clear'}\n")
+        print_text(f"{listed.folder.name}  {'whole' if whole else 'damaged: run e5 cache clear'}\n")
         code = code if whole else FAILED
     return code
 
@@ -68,7 +72,7 @@ def run_clear(parsed: argparse.Namespace) -> int:
     for listed in doomed:
         cache.remove(listed.folder)
     size = sum(listed.bytes for listed in doomed) / _MB
-    sys.stdout.write(f"{len(doomed)} {'entry' if len(doomed) == 1 else 'entries'} removed, {size:.0f} MB\n")
+    print_text(f"{len(doomed)} {'entry' if len(doomed) == 1 else 'entries'} removed, {size:.0f} MB\n")
     return DONE
 
 

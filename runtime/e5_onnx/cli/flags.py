@@ -37,6 +37,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "output": "--output",
     "overflow": "--overflow",
     "port": "--port",
+    "query": "QUERY",
     "queue_tokens": "--queue-tokens",
     "request_timeout": "--request-timeout",
     "role": "--role",

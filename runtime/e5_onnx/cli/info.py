@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from typing import Any, Final
 
 from e5_onnx.cli.arguments import add_command
 from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.cli.printing import print_json, print_text
 from e5_onnx.cpu import cpu_facts
 from e5_onnx.errors import MissingExtraError, ModelLoadError
 from e5_onnx.exact_int8 import can_saturate, kernels_are_exact, needs_exact_kernels
@@ -28,14 +28,17 @@ It reads the manifest and looks at the machine; it does not load the model. `e5 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
     parser = add_command(commands, "info", text=_TEXT, example="  e5 info my-e5\n  e5 info my-e5 --json")
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON (default: a table)")
     parser.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
     facts = gather(open_folder(parsed.model))
-    sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n" if parsed.json else _table(facts))
+    if parsed.json:
+        print_json(facts, indent=2)
+    else:
+        print_text(_table(facts))
     return DONE
 
 

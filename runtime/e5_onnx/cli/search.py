@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from e5_onnx.cli.arguments import add_command, add_model_options, open_model
 from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.cli.printing import print_json, print_text
 from e5_onnx.cli.records import STDIN, Source, open_source
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import OptionError, TruncationWarning
@@ -55,11 +56,17 @@ class Hit:
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
     parser = add_command(commands, "search", text=_TEXT, example=_EXAMPLE)
-    parser.add_argument("documents", metavar="DOCUMENTS")
-    parser.add_argument("query", metavar="QUERY")
-    parser.add_argument("--task", help="the instruction of the query, where the model takes one")
-    parser.add_argument("--top", type=int, default=5, help="how many to show (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print an array of rank, score, index, text")
+    parser.add_argument("documents", metavar="DOCUMENTS", help="a .txt or .jsonl file, or - for stdin")
+    parser.add_argument("query", metavar="QUERY", help="the query, or - to read it from stdin")
+    parser.add_argument(
+        "--task", help="instruction of the query (default: the model's own, where it takes one)"
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, help="number of documents to show (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print an array of rank, score, index and text (default: a table)"
+    )
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -68,7 +75,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
     if parsed.top < 1:
         raise OptionError("top", parsed.top, "at least 1")
-    query = sys.stdin.read().removesuffix("\n") if parsed.query == STDIN else parsed.query
+    query = _query(parsed.query)
     progress = ProgressLine(shown=False if parsed.no_progress else None)
     with (
         open_source("documents", parsed.documents, parsed.text_column, stdin="txt") as source,
@@ -81,8 +88,24 @@ def run(parsed: argparse.Namespace) -> int:
             hits = _search(model, source, wanted, top=parsed.top, progress=progress)
         finally:
             progress.close()
-    sys.stdout.write(_as_json(hits) if parsed.json else _as_table(hits))
+    if parsed.json:
+        print_json([asdict(hit) for hit in hits], indent=2)
+    else:
+        print_text(_as_table(hits))
     return DONE
+
+
+def _query(given: str) -> str:
+    """The query in UTF-8, from stdin or from the command line, whatever encoding the locale has.
+
+    Raises:
+        OptionError: If it is not UTF-8.
+    """
+    data = sys.stdin.buffer.read().removesuffix(b"\n") if given == STDIN else os.fsencode(given)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise OptionError("query", given, f"UTF-8, and byte {error.start} is not") from error
 
 
 def _search(
@@ -111,11 +134,6 @@ def _search(
                 done=source.done(),
             )
     return [Hit(rank, round(score, 6), -index, text) for rank, (score, index, text) in enumerate(best, 1)]
-
-
-def _as_json(hits: list[Hit]) -> str:
-    rows = ",\n".join(json.dumps(asdict(hit), ensure_ascii=False) for hit in hits)
-    return f"[{rows}]\n"
 
 
 def _as_table(hits: list[Hit]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.cli.arguments import add_command
+from e5_onnx.cli.arguments import THREADS_HELP, add_command
 from e5_onnx.cli.exit_codes import DONE
+from e5_onnx.cli.printing import print_text
 from e5_onnx.prepacked.place import ENVIRONMENT
 from e5_onnx.verify import verify_folder
 
@@ -23,8 +23,10 @@ Exit code 0 if all is well, 1 with the reason if not."""
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
     parser = add_command(commands, "verify", text=_TEXT, example="  e5 verify my-e5")
-    parser.add_argument("--threads", type=int, help="default: by CPU affinity and cgroup quota")
-    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help=f"default: ${ENVIRONMENT}")
+    parser.add_argument("--threads", type=int, help=THREADS_HELP)
+    parser.add_argument(
+        "--cache-dir", type=Path, metavar="DIR", help=f"folder of the cache (default: ${ENVIRONMENT})"
+    )
     parser.set_defaults(run=run)
 
 
@@ -32,7 +34,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
     report = verify_folder(parsed.model, threads=parsed.threads, cache_dir=parsed.cache_dir)
     packed = f" and {report.cached} in the cache" if report.cached else ""
-    sys.stdout.write(
+    print_text(
         f"{parsed.model}: {report.files} files{packed} whole; {report.golden_texts} golden texts within "
         f"{report.max_abs:.1e} (allowed {report.tolerance:.1e})\n"
     )

@@ -1,0 +1,127 @@
+"""What commands print and explain: in any encoding, and every option in a whole phrase."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import e5_onnx
+from e5_onnx.cli import _parser
+
+TEXTS = ["パンは小麦粉", "héllo", "plain", "😀 smile"]
+ENCODINGS = {
+    "cp1252": {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"},
+    "ascii": {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    "utf-8": {"PYTHONIOENCODING": "utf-8"},
+}
+
+
+def e5(encoding: str, *words: str, stdin: bytes = b"") -> bytes:
+    """What a command prints in a locale of this encoding."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "LC_", "LANG"))
+    }
+    command = [sys.executable, "-m", "e5_onnx.cli", *words]
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, check=False, env=kept | ENCODINGS[encoding]
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_folder: Path) -> Path:
+    """A model folder whose name no small encoding has."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "モデル"))
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_search_prints_any_text(encoding: str, tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "u.txt").write_text("\n".join(TEXTS), "utf-8")
+    printed = e5(encoding, "search", str(tiny_folder), str(tmp_path / "u.txt"), "bread").decode(encoding)
+    for text in TEXTS:
+        shown = text.encode(encoding, "backslashreplace").decode(encoding)
+        assert f"  {shown}\n" in printed
+    words = ["search", str(tiny_folder), str(tmp_path / "u.txt"), "-", "--json"]
+    hits = json.loads(e5(encoding, *words, stdin="小麦粉\n".encode()).decode(encoding))
+    assert {hit["text"] for hit in hits} == set(TEXTS)
+    same = json.loads(e5(encoding, *words[:3], "小麦粉", "--json").decode(encoding))
+    assert same == hits
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_info_prints_any_name(encoding: str, folder: Path) -> None:
+    assert e5(encoding, "info", str(folder))
+    assert json.loads(e5(encoding, "info", str(folder), "--json").decode(encoding))["folder"]
+
+
+def test_verify_prints_any_name(folder: Path) -> None:
+    # onnxruntime opens no path that the locale cannot spell, so ASCII is left out.
+    assert b"golden texts" in e5("cp1252", "verify", str(folder))
+
+
+def options() -> list[tuple[str, argparse.Action]]:
+    """The options and arguments of all commands, those of `e5 serve` left out."""
+    found, waiting = [], [("e5", _parser())]
+    while waiting:
+        name, parser = waiting.pop()
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += [(f"{name} {below}", kind) for below, kind in action.choices.items()]
+            elif action.dest not in ("help", "version") and not name.startswith("e5 serve"):
+                found.append((f"{name} {action.option_strings or action.metavar}", action))
+    return found
+
+
+@pytest.mark.parametrize(("name", "action"), options(), ids=[name for name, _ in options()])
+def test_every_option_is_explained(name: str, action: argparse.Action) -> None:
+    text = action.help or ""
+    assert len(text.split()) >= 3, name
+    assert not re.match(r"default\b|of |that |at |for ", text)
+    says = re.search(r"default|required", text) is not None
+    assert says or action.required or action.default is None or action.dest in ("stale", "json")
+
+
+# Of another program, and between the processes of a server.
+OF_OTHERS = ("--local-dir", "--listen-fd")
+
+
+def test_only_the_command_line_speaks_of_flags() -> None:
+    """Messages of the library name parameters; `e5_onnx.cli` alone writes them as flags."""
+    package = Path(e5_onnx.__file__).parent
+    wrong = []
+    for file in package.rglob("*.py"):
+        if file.is_relative_to(package / "cli"):
+            continue
+        tree = ast.parse(file.read_text("utf-8"))
+        documents = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        wrong += [
+            f"{file.relative_to(package)}:{node.lineno}: {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents
+            if (found := re.search(r"(?<![\w-])--[a-z-]+", node.value)) and found[0] not in OF_OTHERS
+        ]
+    assert not wrong
+
+
+def test_a_query_that_is_not_utf8(tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "u.txt").write_text("moon", "utf-8")
+    command = [sys.executable, "-m", "e5_onnx.cli", "search", str(tiny_folder), str(tmp_path / "u.txt"), "-"]
+    done = subprocess.run(command, input=b"moon \xff\n", capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"e5: error: QUERY is '-'; it must be UTF-8, and byte 5 is not" in done.stderr
