@@ -33,7 +33,7 @@ def test_what_a_corpus_takes() -> None:
 
 def test_a_receipt_is_as_long_as_is_assumed(tmp_path) -> None:
     receipt = Receipt(
-        123_456, rows=16384, written=16384, rejected=0, tokens=2_100_000, truncated=0, bytes=6 * 10**7
+        2_000_000_000, rows=16384, written=16384, rejected=0, tokens=2_100_000, truncated=0, sha256=64 * "a"
     )
     journal = Journal(tmp_path / "journal", [])
     journal.add(receipt)

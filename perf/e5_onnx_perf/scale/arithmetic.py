@@ -11,7 +11,7 @@ _SECONDS_AN_HOUR: Final = 3600
 _COMPONENT_BYTES: Final[dict[VectorType, int]] = {"float32": 4, "float16": 2, "int8": 1}
 _SCALE_BYTES: Final[dict[VectorType, int]] = {"float32": 0, "float16": 0, "int8": 4}
 # Of a line of the journal, measured (tests/perf/test_scale.py).
-RECEIPT_BYTES: Final = 120
+RECEIPT_BYTES: Final = 185
 
 
 @dataclass(frozen=True, slots=True)
