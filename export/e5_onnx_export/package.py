@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from e5_onnx.atomic_file import sync_files
 from e5_onnx.manifest import MANIFEST_NAME
@@ -16,6 +17,8 @@ from e5_onnx_export.errors import DiskSpaceError, OutputExistsError
 
 _PARTIAL: Final = ".partial-"
 _REPLACED: Final = ".replaced-"
+_LOCK: Final = ".lock"
+_OWNER_BYTES: Final = 8
 
 
 @contextmanager
@@ -23,7 +26,8 @@ def atomic_folder(target: Path, *, force: bool) -> Iterator[Path]:
     """Gives a folder to fill, beside the target, and puts it in the target's place if all goes well.
 
     If the block raises, whatever was written is removed. A killed process leaves only a hidden folder with
-    `.partial-` in its name, which the next export to the same target removes.
+    `.partial-` in its name and a file `.lock` beside it, which the system unlocks when the process ends. The
+    next export beside it removes both.
 
     Args:
         target: The folder to make.
@@ -38,15 +42,37 @@ def atomic_folder(target: Path, *, force: bool) -> Iterator[Path]:
     check_target(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(target)
-    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}{_PARTIAL}{os.getpid()}-", dir=target.parent))
+    with _owner(target) as owner:
+        partial = target.with_name(f".{target.name}{_PARTIAL}{owner}")
+        try:
+            partial.mkdir(mode=0o700)
+            yield partial
+            partial.chmod(0o755)
+            sync_files(partial)
+            _put_in_place(partial, target, owner)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _owner(target: Path) -> Iterator[str]:
+    """Gives a word for the names of one export's folders, and holds its lock."""
+    owner = secrets.token_hex(_OWNER_BYTES)
+    file = _lock_file(target, owner)
+    lock = FileLock(file)
     try:
-        yield partial
-        partial.chmod(0o755)  # mkdtemp makes it private
-        sync_files(partial)
-        _put_in_place(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        with suppress(NotImplementedError):  # some file systems have no locks
+            lock.acquire()
+        yield owner
+    finally:
+        lock.release()
+        with suppress(OSError):
+            file.unlink()
+
+
+def _lock_file(target: Path, owner: str) -> Path:
+    return target.with_name(f".{target.name}{_PARTIAL}{owner}{_LOCK}")
 
 
 def check_target(target: Path, *, force: bool) -> None:
@@ -85,6 +111,12 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _remove_leftovers(target: Path) -> None:
+    """Removes what killed exports left: all of this target, and the new halves of others beside it."""
+    owner = "[0-9a-f]" * (2 * _OWNER_BYTES)
+    for lock in target.parent.glob(f".*{_PARTIAL}{owner}{_LOCK}"):
+        if not _is_held(lock):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
     for leftover in _leftovers(target, _PARTIAL) + _leftovers(target, _REPLACED):
         shutil.rmtree(leftover, ignore_errors=True)
 
@@ -93,32 +125,27 @@ def _leftovers(target: Path, kind: str) -> list[Path]:
     """What exports to the target left when they were killed; nothing of one that still runs."""
     start = f".{target.name}{kind}"
     beside = target.parent.iterdir() if target.parent.is_dir() else ()
-    found = [path for path in beside if path.name.startswith(start)]
-    return sorted(path for path in found if not _has_owner(path.name.removeprefix(start).split("-")[0]))
+    found = [path for path in beside if path.name.startswith(start) and path.is_dir()]
+    return sorted(path for path in found if not _is_held(_lock_file(target, path.name.removeprefix(start))))
 
 
-def _has_owner(pid: str) -> bool:
-    return pid.isdigit() and _is_running(int(pid))
-
-
-def _is_running(pid: int) -> bool:
-    if os.name == "nt":  # os.kill would end the process there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+def _is_held(lock: Path) -> bool:
+    """Whether the export that made a lock still runs. Process ids say so less surely, and not everywhere."""
+    if not lock.exists():
         return False
-    except PermissionError:
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except (Timeout, NotImplementedError):
         return True
-    return True
 
 
-def _put_in_place(partial: Path, target: Path) -> None:
+def _put_in_place(partial: Path, target: Path, owner: str) -> None:
     if not target.exists():
         partial.rename(target)
         return
     # A full folder cannot be replaced in one step: for a moment there is none, never half of one.
-    old = target.with_name(f".{target.name}{_REPLACED}{os.getpid()}-0")
+    old = target.with_name(f".{target.name}{_REPLACED}{owner}")
     target.rename(old)
     try:
         partial.rename(target)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -9,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from e5_onnx_export import package
 from e5_onnx_export.errors import DiskSpaceError, OutputExistsError
 from e5_onnx_export.package import atomic_folder, check_target, require_space
 
@@ -106,21 +105,55 @@ def test_a_failed_exchange_brings_the_old_folder_back(
     assert names(tmp_path) == ["out"]
 
 
-def dead_process() -> int:
-    done = subprocess.Popen([sys.executable, "-c", ""])
-    done.wait()
-    return done.pid
+EXPORT = """
+import sys
+from pathlib import Path
+from e5_onnx_export.package import atomic_folder
+with atomic_folder(Path(sys.argv[1]), force=True) as partial:
+    (partial / "e5.json").write_text("half")
+    print(partial.name, flush=True)
+    sys.stdin.read()
+"""
 
 
-def test_leftovers_of_dead_exports_are_removed(tmp_path: Path) -> None:
-    dead = tmp_path / f".out.partial-{dead_process()}-x"
-    mine = tmp_path / f".out.partial-{os.getpid()}-y"
-    other = tmp_path / f".other.partial-{dead_process()}-z"
-    for folder in (dead, mine, other):
-        folder.mkdir()
+@pytest.mark.parametrize("name", ["out", "other", "other [1]*"])
+def test_leftovers_of_killed_exports_are_removed(name: str, tmp_path: Path) -> None:
+    foreign = tmp_path / ".download.partial-1"
+    foreign.mkdir()
+    command = [sys.executable, "-c", EXPORT, str(tmp_path / name)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        left = process.stdout.readline().strip()
+        with atomic_folder(tmp_path / "out", force=False) as partial:
+            fill(partial)
+        assert names(tmp_path) == sorted([foreign.name, left, f"{left}.lock", "out"])  # it still runs
+        process.kill()
+    with atomic_folder(tmp_path / "out", force=True) as partial:
+        fill(partial)
+    assert names(tmp_path) == [foreign.name, "out"]
+
+
+def test_two_exports_in_one_process_keep_apart(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "a", force=False) as first:
+        fill(first)
+        with atomic_folder(tmp_path / "b", force=False) as second:
+            fill(second)
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_where_there_are_no_locks_nothing_is_taken_for_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_lock: object, *_arguments: object, **_names: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    running = tmp_path / f".out.partial-{'0' * 16}"
+    running.mkdir()
+    running.with_name(f"{running.name}.lock").touch()
     with atomic_folder(tmp_path / "out", force=False) as partial:
         fill(partial)
-    assert names(tmp_path) == sorted([mine.name, other.name, "out"])
+    assert names(tmp_path) == [running.name, f"{running.name}.lock", "out"]
 
 
 @pytest.mark.parametrize("name", ["out", "out [1]*"])
@@ -128,7 +161,7 @@ def test_leftovers_of_dead_exports_are_removed(tmp_path: Path) -> None:
 def test_a_kill_between_the_two_renames_loses_nothing(fails: bool, name: str, tmp_path: Path) -> None:
     """The old folder is moved aside, the new one is not in its place yet."""
     out = tmp_path / name
-    old, new = (tmp_path / f".{name}.{kind}-{dead_process()}-0" for kind in ("replaced", "partial"))
+    old, new = (tmp_path / f".{name}.{kind}-{'0' * 16}" for kind in ("replaced", "partial"))
     for folder in (old, new):
         folder.mkdir()
         fill(folder, "old")
@@ -141,14 +174,6 @@ def test_a_kill_between_the_two_renames_loses_nothing(fails: bool, name: str, tm
             raise ValueError
     assert (out / "e5.json").read_text() == ("old" if fails else "new")
     assert names(tmp_path) == [name]
-
-
-def test_processes_of_others_count_as_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(_pid: int, _signal: int) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(os, "kill", refused)
-    assert package._is_running(1)
 
 
 def test_a_full_disk_is_found_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,17 @@ def test_where_there_are_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with atomic_file.atomic_file(tmp_path / "out.npy") as file:
         file.write(b"whole")
     assert (tmp_path / "out.npy").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_the_umask_is_applied_and_never_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the whole process's: a thread that sets it, to ask for it, changes the files of all others."""
+    mask = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patched:
+            patched.delattr(os, "umask")
+            with atomic_file.atomic_file(tmp_path / "out.npy") as file:
+                file.write(b"whole")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "out.npy").stat().st_mode & 0o777 == 0o640
