@@ -76,9 +76,9 @@ def verify_folder(
     # Everything, the golden file among it, before anything of it is believed.
     opened.check_everything()
     golden = read_golden(folder / GOLDEN_NAME)
-    _check_golden(golden, opened.manifest)
     cached = _check_cache(opened.manifest, cache_root(cache_dir))
     engine = open_frugal_engine(opened, choose_threads(threads).count)
+    _check_golden(golden, opened.manifest)
     max_abs = _compare(engine, golden)
     in_use = open_tokenizer(folder, opened.manifest, "auto")
     if in_use.name != engine.tokenizer.name:
