@@ -68,9 +68,10 @@ class Answer:
 class LocalServer:
     """`e5 serve` in a process of its own, on a port that was free."""
 
-    def __init__(self, folder: Path, words: Sequence[str], *, keys: str = "") -> None:
+    def __init__(self, folder: Path, words: Sequence[str], *, keys: str = "", program: str = "") -> None:
         environment = {**os.environ, "E5_ONNX_KEYS": keys}
-        command = [sys.executable, "-m", "e5_onnx.cli", "serve", str(folder), "--port", "0", *words]
+        started = ["-c", program] if program else ["-m", "e5_onnx.cli"]
+        command = [sys.executable, *started, "serve", str(folder), "--port", "0", *words]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         self.records: list[dict[str, Any]] = []
         self.other_output: list[str] = []

@@ -29,8 +29,8 @@ def start_server(tiny_folder: Path) -> Iterator[Callable[..., LocalServer]]:
     """Starts real servers, by words of the command line."""
     started: list[LocalServer] = []
 
-    def start(*words: str, keys: str = "") -> LocalServer:
-        started.append(LocalServer(tiny_folder, words, keys=keys))
+    def start(*words: str, keys: str = "", program: str = "") -> LocalServer:
+        started.append(LocalServer(tiny_folder, words, keys=keys, program=program))
         return started[-1]
 
     yield start

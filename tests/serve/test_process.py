@@ -106,33 +106,6 @@ def test_metrics_have_an_address_of_their_own(start_server: Callable[..., LocalS
     assert "moon" not in log
 
 
-def test_slow_headers_are_not_waited_for(start_server: Callable[..., LocalServer]) -> None:
-    server = start_server("--header-timeout", "2", "--body-timeout", "0.5", "--threads", "1")
-    with socket.create_connection(("127.0.0.1", server.port)) as silent:
-        assert silent.recv(1) == b""
-    with socket.create_connection(("127.0.0.1", server.port)) as slow:
-        slow.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        answer = b""
-        while b'"ok"' not in answer:
-            answer += slow.recv(4096)
-        slow.sendall(b"GET /health HTTP/1.1\r\n")  # the second request of a connection is watched, too
-        assert slow.recv(4096) == b""
-    with socket.create_connection(("127.0.0.1", server.port)) as slow:
-        slow.sendall(b"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{")
-        assert b"408" in slow.recv(4096)
-    assert server.get("/health").status == 200
-
-
-def test_there_are_only_so_many_connections(start_server: Callable[..., LocalServer]) -> None:
-    server = start_server("--connections", "2", "--threads", "1")
-    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(2)]
-    with socket.create_connection(("127.0.0.1", server.port)) as third:
-        assert b"503" in third.recv(4096)
-    for connection in held:
-        connection.close()
-    until(server.answers)
-
-
 def test_a_port_that_is_taken(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from e5_onnx.cli import main
 

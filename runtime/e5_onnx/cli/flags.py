@@ -41,6 +41,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "queue_tokens": "--queue-tokens",
     "request_timeout": "--request-timeout",
     "role": "--role",
+    "send_timeout": "--send-timeout",
     "shard_rows": "--shard-rows",
     "shard_seconds": "--shard-seconds",
     "task": "--task",

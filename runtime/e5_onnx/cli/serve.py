@@ -107,6 +107,7 @@ _LIMITS: Final = (
     _Limit("--header-timeout", float, 10, "SECONDS", "time for a request's headers"),
     _Limit("--body-timeout", float, 30, "SECONDS", "time for a request's body"),
     _Limit("--request-timeout", float, 120, "SECONDS", "time from a request's body to its answer"),
+    _Limit("--send-timeout", float, 30, "SECONDS", "time for a client to read a part of its answer"),
     _Limit("--drain-delay", float, 0.5, "SECONDS", "time from the signal to stop to the last new connection"),
 )
 

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from e5_onnx.serve.answers import error_answer
-from e5_onnx.serve.bodies import check_framing, read_body
+from e5_onnx.serve.answers import error_answer, send_in_parts
+from e5_onnx.serve.bodies import Reading, check_framing, read_body
 from e5_onnx.serve.decoding import decode
 from e5_onnx.serve.errors import (
     HostRefusedError,
@@ -64,9 +64,12 @@ def make_app(state: State) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        response = await _answered(respond, Request(scope, receive))
+        reading = Reading(scope, receive)
+        response = await _answered(respond, Request(scope, reading))
+        if not await reading.rest(state.settings.limits):
+            response.headers["Connection"] = "close"
         _record(state, scope["path"], status=response.status_code, seconds=time.perf_counter() - started)
-        await response(scope, receive, _with_security_headers(send))
+        await send_in_parts(response, _with_security_headers(send))
 
     return app
 

@@ -2,7 +2,8 @@
 
 e5_onnx.E5Error
 └── RequestError                               a request that is not served
-    ├── MalformedError       (ValueError)       400, its framing, not JSON, or not the schema
+    ├── MalformedError       (ValueError)       400, not JSON, or not the schema
+    ├── FramingError         (ValueError)       400, two readers could see its end in two places
     ├── BadInputError        (ValueError)       422, a text, role, task or option that cannot be right
     ├── TooLongError         (ValueError)       422, a text longer than the model takes
     ├── KeyRefusedError      (PermissionError)  401
@@ -18,6 +19,7 @@ e5_onnx.E5Error
     ├── ClientGoneError      (ConnectionError)  499, which nobody is there to read
     ├── InternalError        (RuntimeError)     500, onnxruntime failed
     ├── StoppingError        (RuntimeError)     503
+    ├── BusyError            (RuntimeError)     503, every connection is at work
     ├── MemoryLimitError     (MemoryError)      503
     └── DeadlineError        (TimeoutError)     504
 """
@@ -58,6 +60,18 @@ class RequestError(E5Error):
 
 class MalformedError(RequestError, ValueError):
     code = "malformed_request"
+
+
+class FramingError(RequestError, ValueError):
+    code = "malformed_request"
+
+    def __init__(self) -> None:
+        super().__init__("it has both a Content-Length and a Transfer-Encoding: send one of them")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """RFC 9112 wants the connection closed: what follows may be another's request."""
+        return {"Connection": "close"}
 
 
 class BadInputError(RequestError, ValueError):
@@ -175,6 +189,18 @@ class StoppingError(RequestError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("this server is stopping: try another, or this one in a moment")
+
+
+class BusyError(RequestError, RuntimeError):
+    status, code, kind, retry_after = 503, "too_many_connections", "server_error", 1
+
+    def __init__(self) -> None:
+        super().__init__("every connection is at work: try again in a moment")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The connection is one too many, so it ends here."""
+        return {"Retry-After": str(self.retry_after), "Connection": "close"}
 
 
 class MemoryLimitError(RequestError, MemoryError):

@@ -29,10 +29,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """Has the server's and uvicorn's loggers write to standard error."""
+    """Has the server's loggers write to standard error, and those of uvicorn and asyncio."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    for name in ("e5_onnx.serve", "uvicorn"):
+    for name in ("e5_onnx.serve", "uvicorn", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(level.upper())

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import FrameType
 from typing import Final
 
@@ -14,15 +15,15 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from e5_onnx.serve.app import make_app, make_metrics_app
+from e5_onnx.serve.descriptors import quiet_handler, room_for
 from e5_onnx.serve.metrics import Metrics
 from e5_onnx.serve.model import ServedModel
-from e5_onnx.serve.protocol import limited_protocol
+from e5_onnx.serve.protocol import KEEP_ALIVE_S, SPARE, limited_protocol
 from e5_onnx.serve.settings import Settings
 from e5_onnx.serve.sockets import Sockets
 from e5_onnx.serve.state import State
 
 _LOG: Final = logging.getLogger("e5_onnx.serve")
-_KEEP_ALIVE_S: Final = 75
 _HEADER_BYTES: Final = 32_768
 # SIGBREAK is what Ctrl+Break sends on Windows.
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([signal.SIGBREAK] if hasattr(signal, "SIGBREAK") else []))
@@ -49,14 +50,22 @@ async def serve(settings: Settings, sockets: Sockets, on_ready: Callable[[], Non
     """
     metrics = Metrics(lambda: model.waiting_tokens)
     model = ServedModel(settings, metrics.batch)
+    room = room_for(settings.limits.connections, spare=SPARE)
+    if room.connections < settings.limits.connections:
+        _LOG.warning(
+            "fewer connections: the system gives no more files", extra={"connections": room.connections}
+        )
+        settings = replace(settings, limits=replace(settings.limits, connections=room.connections))
     state = State(settings, model, metrics)
     stopping = asyncio.Event()
-    servers = [_Server(_config(make_app(state), settings))]
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(quiet_handler(loop.time))
+    servers = [_Server(_config(make_app(state), settings, room.backlog))]
     bound = [sockets.api]
     if sockets.metrics is not None:
-        servers.append(_Server(_config(make_metrics_app(settings, metrics), settings)))
+        servers.append(_Server(_config(make_metrics_app(settings, metrics), settings, room.backlog)))
         bound.append(sockets.metrics)
-    with _signals(stopping, asyncio.get_running_loop()):
+    with _signals(stopping, loop):
         _LOG.info("serving", extra={**sockets.places, "models": settings.model_names})
         on_ready()
         watching = asyncio.ensure_future(_stop_in_order(stopping, state, servers))
@@ -91,17 +100,18 @@ async def _stop_in_order(stopping: asyncio.Event, state: State, servers: Sequenc
         server.should_exit = True
 
 
-def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings, backlog: int) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=limited_protocol(settings.limits),
+        backlog=backlog,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(settings.limits.request_timeout) + 1,
         h11_max_incomplete_event_size=_HEADER_BYTES,
     )

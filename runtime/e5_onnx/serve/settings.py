@@ -31,6 +31,7 @@ class Limits:
         header_timeout: Seconds until a request's headers are complete.
         body_timeout: Seconds until its body is complete.
         request_timeout: Seconds from a request's body to its answer.
+        send_timeout: Seconds in which a client has to read a part of its answer, 256 kB.
         max_memory_mb: Resident memory in 10^6 bytes beyond which no work is taken; None for no limit.
     """
 
@@ -42,13 +43,15 @@ class Limits:
     header_timeout: float = 10.0
     body_timeout: float = 30.0
     request_timeout: float = 120.0
+    send_timeout: float = 30.0
     max_memory_mb: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_items", "max_tokens", "queue_tokens", "connections"):
             if getattr(self, name) < 1:
                 raise OptionError(name, getattr(self, name), "at least 1")
-        for name in ("max_body_mb", "header_timeout", "body_timeout", "request_timeout", "max_memory_mb"):
+        times = ("header_timeout", "body_timeout", "request_timeout", "send_timeout")
+        for name in ("max_body_mb", *times, "max_memory_mb"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise OptionError(name, value, "more than 0")
