@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import io
 import json
 import os
 import re
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 
 import e5_onnx
-from e5_onnx.cli import _parser
+from e5_onnx.cli import _parser, main
+from e5_onnx.cli.printing import print_json
 
 TEXTS = ["パンは小麦粉", "héllo", "plain", "😀 smile"]
 ENCODINGS = {
@@ -125,3 +127,20 @@ def test_a_query_that_is_not_utf8(tiny_folder: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, input=b"moon \xff\n", capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"e5: error: QUERY is '-'; it must be UTF-8, and byte 5 is not" in done.stderr
+
+
+def test_json_for_a_stdout_that_lacks_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding, printed in {"ascii": b'["\\ud83d\\ude00"]\n', "utf-8": '["😀"]\n'.encode()}.items():
+        stream = io.TextIOWrapper(io.BytesIO(), encoding, newline="\n")
+        monkeypatch.setattr(sys, "stdout", stream)
+        print_json(["😀"])
+        stream.flush()
+        assert stream.buffer.getvalue() == printed  # type: ignore[attr-defined]
+
+
+def test_a_query_of_stdin_that_is_not_utf8(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), "utf-8"))
+    assert main(["search", str(tiny_folder), "u.txt", "-"]) == 2
+    assert "QUERY is '-'; it must be UTF-8, and byte 0 is not" in capsys.readouterr().err

@@ -24,7 +24,8 @@ from e5_onnx.text_files import is_pattern, recognise
 _TEXT: Final = """\
 Embeds one file of texts, or standard input.
 
-INPUT is .txt (line i is row i, blank lines included), .jsonl (the text under --field), or - for stdin.
+INPUT is .txt (line i is row i, blank lines included), .jsonl or .ndjson (the text under --text-column; blank
+lines are skipped), or - for stdin. An empty text gets a vector like any other; `e5 bulk` sets it aside.
 --output is .npy (float32, a row a text), .jsonl (each record with its vector under "embedding"), or - for
 JSON lines on stdout.
 
