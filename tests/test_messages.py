@@ -1,24 +1,34 @@
-"""The library names parameters; `e5_onnx.cli.flags` alone knows the flag that sets one."""
+"""The libraries name parameters; only the command lines know the flag that sets one."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from e5_onnx.cli.flags import FLAGS
+from e5_onnx_export.cli import _parser
+from e5_onnx_export.cli_flags import FLAGS as EXPORT_FLAGS
+from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.request import ExportRequest, QuantizationRequest
 
 RUNTIME = Path(__file__).parents[1] / "runtime" / "e5_onnx"
 LIBRARY = [file for file in sorted(RUNTIME.rglob("*.py")) if "cli" not in file.relative_to(RUNTIME).parts]
+EXPORT = Path(__file__).parents[1] / "export" / "e5_onnx_export"
+EXPORT_COMMANDS = {"cli.py", "cli_flags.py", "card_command.py"}
+EXPORT_LIBRARY = [file for file in sorted(EXPORT.rglob("*.py")) if file.name not in EXPORT_COMMANDS]
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 
 # Another program's command, ready to copy.
 FOREIGN = re.compile(r"`hf [^`]*`")
 # Words of a command that is started, not of a message.
 STARTED = {("serve/workers.py", "--listen-fd")}
+# Commands written out in full, in a card or in a remedy.
+COMMAND = re.compile(r"^ --task '\.\.\.'$|\b(e5|e5-perf) [a-z]+ ")
 # Set from Python alone.
 NO_FLAG = {"exact_int8", "mode", "token_budget", "max_seq_length", "prompt_name"}
 
@@ -35,15 +45,32 @@ def strings(tree: ast.Module) -> Iterator[str]:
             yield node.value
 
 
+def flags_in(file: Path) -> Iterator[str]:
+    for text in strings(parsed(file)):
+        if FLAG.search(FOREIGN.sub("", text)) and not COMMAND.search(text):
+            yield text
+
+
 @pytest.mark.parametrize("file", LIBRARY, ids=lambda file: str(file.relative_to(RUNTIME)))
 def test_no_message_of_the_library_names_a_flag(file: Path) -> None:
     name = file.relative_to(RUNTIME).as_posix()
-    found = [
-        text
-        for text in strings(parsed(file))
-        if FLAG.search(FOREIGN.sub("", text)) and (name, text) not in STARTED
-    ]
-    assert not found
+    assert not [text for text in flags_in(file) if (name, text) not in STARTED]
+
+
+@pytest.mark.parametrize("file", EXPORT_LIBRARY, ids=lambda file: str(file.relative_to(EXPORT)))
+def test_no_message_of_the_exporter_names_a_flag(file: Path) -> None:
+    assert not list(flags_in(file))
+
+
+def test_every_flag_of_the_exporter_sets_its_parameter() -> None:
+    taken = {flag: action for action in _parser()._actions for flag in action.option_strings}
+    assert set(EXPORT_FLAGS.values()) <= taken.keys()
+    asked = {
+        field.name for kind in (ExportRequest, RecipeRequest, QuantizationRequest) for field in fields(kind)
+    }
+    # Named in no message as parameters, or set by what --no-lean leaves out.
+    assert asked - EXPORT_FLAGS.keys() == {"source", "out", "quantization", "lean"}
+    assert EXPORT_FLAGS.keys() <= asked
 
 
 def refused_parameters() -> Iterator[str]:

@@ -12,14 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, get_args
 
+from e5_onnx.cli.flags import with_flags
 from e5_onnx.errors import E5Error
 from e5_onnx.manifest import Pooling, Precision
 from e5_onnx.messages import messages_may_be_lost
 from e5_onnx.recipes import RecipeName
 from e5_onnx_export import card_command
+from e5_onnx_export.cli_flags import FLAGS, FlagProgress
 from e5_onnx_export.errors import RecipeError, RequestError
 from e5_onnx_export.pipeline import export
-from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_export.quantize.rounding import WeightBits
 from e5_onnx_export.recipe_request import RecipeRequest
 from e5_onnx_export.request import (
@@ -68,8 +69,10 @@ def _run_words(words: Sequence[str]) -> int:
     try:
         return int(parsed.run(parsed))
     except (RecipeError, RequestError) as error:
-        return _fail(error, _USAGE)
-    except (E5Error, OSError) as error:
+        return _fail(with_flags(error, FLAGS), _USAGE)
+    except E5Error as error:
+        return _fail(with_flags(error, FLAGS), _FAILED)
+    except OSError as error:
         return _fail(error, _FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted, nothing was written", _INTERRUPTED)
@@ -145,7 +148,7 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    _print(export(_request(parsed), TerminalProgress()), as_json=parsed.json)
+    _print(export(_request(parsed), FlagProgress()), as_json=parsed.json)
     return _DONE
 
 

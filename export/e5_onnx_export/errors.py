@@ -63,7 +63,7 @@ class CheckpointError(SourceError, ValueError):
 class RevisionError(SourceError, ValueError):
     def __init__(self, source: str, what: str) -> None:
         self.source, self.what = source, what
-        super().__init__(f"{source} is {what}, which has no revisions: leave --revision out")
+        super().__init__(f"{source} is {what}, which has no revisions: leave `revision` out")
 
 
 class UnsupportedModelError(SourceError, ValueError):
@@ -107,7 +107,7 @@ class UnknownPoolingError(RecipeError):
         self.source, self.choices = source, tuple(choices)
         super().__init__(
             f"{source} has no modules.json with a Pooling module, so its pooling must be given: "
-            f"--pooling {'|'.join(choices)}"
+            f"pooling={'|'.join(map(repr, choices))}"
         )
 
 
@@ -124,7 +124,9 @@ class CardError(ExportError, ValueError):
 
 
 class OutputExistsError(ExportError, FileExistsError):
-    def __init__(self, path: Path, reason: str = "replace it with --force, or choose another folder") -> None:
+    def __init__(
+        self, path: Path, reason: str = "replace it with force=True, or choose another folder"
+    ) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path} exists: {reason}")
 

@@ -90,7 +90,7 @@ def check_target(target: Path, *, force: bool) -> None:
     if not force:
         raise OutputExistsError(target)
     if not target.is_dir() or target.is_symlink() or not _is_ours(target):
-        raise OutputExistsError(target, "it is not a model folder, so --force does not delete it")
+        raise OutputExistsError(target, "it is not a model folder, so force=True does not delete it")
 
 
 def require_space(target: Path, needed: int) -> None:

@@ -1,9 +1,8 @@
-"""A checkpoint's prompts as a recipe, and those that no role takes as flags that are ready to copy."""
+"""A checkpoint's prompts as a recipe, and those that no role takes as parameters that are ready to copy."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import replace
 from typing import Final
 
@@ -51,15 +50,15 @@ def agrees(prompts: Prompts | None, recipe: Recipe) -> bool:
     )
 
 
-def prompt_flags(prompts: Prompts | None) -> tuple[str, ...]:
-    """Returns a row for each prompt that no role takes: its flag, quoted for a shell, and its name.
+def prompt_choices(prompts: Prompts | None) -> tuple[str, ...]:
+    """Returns a row for each prompt that no role takes: the parameter that sets it, and its name.
 
     Prompts with words in braces have no row: a template would read them as placeholders.
     """
     if prompts is None:
         return ()
     return tuple(
-        f"{_flag(name)} {shlex.quote(prompt + '{text}')}   prompt {name!r} of {PROMPTS_NAME}"
+        f"{_parameter(name)}={prompt + '{text}'!r}   prompt {name!r} of {PROMPTS_NAME}"
         for name, prompt in prompts.others.items()
         if not placeholders(prompt)
     )
@@ -73,12 +72,10 @@ def unused_note(prompts: Prompts | None, chosen: Recipe) -> tuple[str, ...]:
     unused = {name: text for name, text in prompts.others.items() if text + "{text}" not in taken}
     if not unused:
         return ()
-    flags = ", ".join(
-        f"{_flag(name)} {shlex.quote(text + '{text}')}"
-        for name, text in unused.items()
-        if not placeholders(text)
+    choices = " or ".join(
+        f"{_parameter(name)}={text + '{text}'!r}" for name, text in unused.items() if not placeholders(text)
     )
-    remedy = f"; to write them before texts pass {flags}" if flags else ""
+    remedy = f"; to write them before texts pass {choices}" if choices else ""
     why = (
         "as encode_query and encode_document of sentence-transformers do not use them"
         if prompts.is_read
@@ -87,8 +84,8 @@ def unused_note(prompts: Prompts | None, chosen: Recipe) -> tuple[str, ...]:
     return (f"{PROMPTS_NAME} has prompts that are left out, {why}: {', '.join(unused)}{remedy}",)
 
 
-def _flag(name: str) -> str:
-    return "--document-template" if _OF_DOCUMENTS.search(name) else "--query-template"
+def _parameter(name: str) -> str:
+    return "document_template" if _OF_DOCUMENTS.search(name) else "query_template"
 
 
 def _templates(recipe: Recipe) -> tuple[str, str]:

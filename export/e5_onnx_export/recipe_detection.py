@@ -14,7 +14,7 @@ from e5_onnx_export.checkpoint.sentence_files import SentenceFiles, read_sentenc
 from e5_onnx_export.checkpoint.tokenizer_settings import TOKENIZER_CONFIG_NAME
 from e5_onnx_export.errors import RecipeError, UnknownPoolingError, UnknownRecipeError, UnsupportedModelError
 from e5_onnx_export.known_models import Recognition, recognise
-from e5_onnx_export.prompt_recipe import agrees, prompt_flags, prompt_recipe, unused_note
+from e5_onnx_export.prompt_recipe import agrees, prompt_choices, prompt_recipe, unused_note
 from e5_onnx_export.recipe_request import RecipeRequest, requested_recipe
 
 
@@ -39,11 +39,11 @@ class EncodingChoice:
 
 _E5: Final = (E5_INSTRUCT.name, E5_PREFIX.name)
 _CHOICES: Final = (
-    f"--recipe {E5_INSTRUCT.name}   queries {E5_INSTRUCT.query_template!r}, documents as they are",
-    f"--recipe {E5_PREFIX.name}     queries {E5_PREFIX.query_template!r}, "
+    f"recipe={E5_INSTRUCT.name!r}   queries {E5_INSTRUCT.query_template!r}, documents as they are",
+    f"recipe={E5_PREFIX.name!r}     queries {E5_PREFIX.query_template!r}, "
     f"documents {E5_PREFIX.document_template!r}",
-    f"--recipe {PLAIN.name}         every text as it is",
-    "--query-template, --document-template   your own, each with {text} once",
+    f"recipe={PLAIN.name!r}         every text as it is",
+    "`query_template`, `document_template`   your own, each with {text} once",
 )
 
 
@@ -106,15 +106,15 @@ def _choose_recipe(checkpoint: Checkpoint, files: SentenceFiles, request: Recipe
     if found is not None:
         return _Chosen(found, by_prompts=True, notes=(f"{PROMPTS_NAME} says {_describe(found)}",))
     if known is None:
-        raise UnknownRecipeError(source, (*prompt_flags(files.prompts), *_CHOICES))
-    guess = f"taken for {known.name}, because {known.ground}: if it is not, pass --recipe"
+        raise UnknownRecipeError(source, (*prompt_choices(files.prompts), *_CHOICES))
+    guess = f"taken for {known.name}, because {known.ground}: if it is not, pass `recipe`"
     return _Chosen(known.model.recipe, known, notes=(guess,))
 
 
 def _conflict(source: str, asked: Recipe, found: Recipe) -> RecipeError:
     return RecipeError(
-        f"{source}: the flags ask for {_describe(asked)}, but {PROMPTS_NAME} says {_describe(found)}: "
-        "leave the flags out, or change that file"
+        f"{source}: the request asks for {_describe(asked)}, but {PROMPTS_NAME} says {_describe(found)}: "
+        "leave `recipe` and the templates out, or change that file"
     )
 
 
@@ -139,8 +139,8 @@ def _writes_something(recipe: Recipe) -> bool:
 def _choose_pooling(source: str, asked: Pooling | None, said: Pooling | None, *, chosen: _Chosen) -> Pooling:
     if said is not None and asked not in (None, said):
         raise RecipeError(
-            f"{source}: --pooling says {asked}, but {MODULES_NAME} says {said}: leave the flag out, or "
-            "change that file"
+            f"{source}: pooling={asked!r} is asked for, but {MODULES_NAME} says {said}: leave `pooling` out, "
+            "or change that file"
         )
     found = asked or said
     if found is not None:

@@ -44,14 +44,15 @@ def requested_recipe(request: RecipeRequest, found: Recipe | None) -> Recipe | N
     if request.recipe is not None and request.recipe != "custom":
         if by_hand:
             raise RecipeError(
-                f"--recipe {request.recipe} has its own templates: leave the template flags out"
+                f"recipe={request.recipe!r} has its own templates: leave `query_template` and "
+                "`document_template` out"
             )
         return RECIPES[request.recipe]
     if by_hand:
         return _by_hand(request, found or PLAIN)
     if request.recipe == "custom":
         raise RecipeError(
-            "recipe custom is made of --query-template and --document-template: give one or both"
+            "recipe custom is made of `query_template` and `document_template`: give one or both"
         )
     return None
 
@@ -59,11 +60,11 @@ def requested_recipe(request: RecipeRequest, found: Recipe | None) -> Recipe | N
 def _by_hand(request: RecipeRequest, found: Recipe) -> Recipe:
     query, document, task = found.query_template, found.document_template, found.default_task
     if request.query_template is not None:
-        query = _checked("--query-template", request.query_template, ("text", "task"))
+        query = _checked("query_template", request.query_template, ("text", "task"))
         # So that a query without a task is not an error: the family's usual one.
         task = WEB_SEARCH_TASK if "{task}" in query else None
     if request.document_template is not None:
-        document = _checked("--document-template", request.document_template, ("text",))
+        document = _checked("document_template", request.document_template, ("text",))
     return Recipe("custom", query, document, task)
 
 
@@ -72,11 +73,11 @@ def placeholders(template: str) -> list[str]:
     return _PLACEHOLDER.findall(template)
 
 
-def _checked(flag: str, template: str, allowed: tuple[str, ...]) -> str:
+def _checked(parameter: str, template: str, allowed: tuple[str, ...]) -> str:
     names = placeholders(template)
     if names.count("text") != 1:
-        raise RecipeError(f"{flag} {template!r} must contain {{text}} exactly once")
+        raise RecipeError(f"{parameter}={template!r} must contain {{text}} exactly once")
     for name in names:
         if name not in allowed:
-            raise RecipeError(f"{flag} {template!r} contains {{{name}}}, which has no meaning there")
+            raise RecipeError(f"{parameter}={template!r} contains {{{name}}}, which has no meaning there")
     return template

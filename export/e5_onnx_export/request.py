@@ -37,20 +37,13 @@ class QuantizationRequest:
     table_bits: TableBits = 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
-    """An option of quantised precisions: its name at the command line, and the precisions that take it."""
-
-    flag: str
-    precisions: tuple[Precision, ...]
-
-
-_OPTIONS: Final = {
-    "calibration": _Option("--calibration", ("int8", "int4")),
-    "min_cosine": _Option("--min-cosine", ("int8", "int4")),
-    "max_size_mb": _Option("--max-size", ("int8", "int4")),
-    "weight_bits": _Option("--weight-bits", ("int8",)),
-    "table_bits": _Option("--table-bits", ("int4",)),
+# The options of quantised precisions, and the precisions that take them.
+_TAKEN_BY: Final[dict[str, tuple[Precision, ...]]] = {
+    "calibration": ("int8", "int4"),
+    "min_cosine": ("int8", "int4"),
+    "max_size_mb": ("int8", "int4"),
+    "weight_bits": ("int8",),
+    "table_bits": ("int4",),
 }
 
 
@@ -85,14 +78,15 @@ class ExportRequest:
     def __post_init__(self) -> None:
         if self.graph == "standard" and self.precision != "fp32":
             raise RequestError(
-                f"--graph standard is fp32 only, not {self.precision}: other tools quantise it"
+                f"graph='standard' is fp32 only, not {self.precision}: other tools quantise it"
             )
         usual = QuantizationRequest()
-        for name, option in _OPTIONS.items():
+        for name, precisions in _TAKEN_BY.items():
             asked = getattr(self.quantization, name)
-            if asked != getattr(usual, name) and self.precision not in option.precisions:
+            if asked != getattr(usual, name) and self.precision not in precisions:
+                written = str(asked) if isinstance(asked, Path) else asked
                 raise RequestError(
-                    f"{option.flag} {asked} is for --precision {' or '.join(option.precisions)}, "
+                    f"{name}={written!r} is for precision={' or '.join(map(repr, precisions))}, "
                     f"not {self.precision}"
                 )
 

@@ -193,7 +193,7 @@ def test_numbers_and_strings_stay_as_they_are_written():
 
 def test_a_folder_has_no_revisions(folder):
     with pytest.raises(
-        RevisionError, match="is a folder on this machine, which has no revisions: leave --revision"
+        RevisionError, match="is a folder on this machine, which has no revisions: leave `revision`"
     ):
         open_checkpoint(str(folder), revision="main")
 

@@ -176,7 +176,7 @@ class TestAgainstTransformers:
         del weights.tensors[name]
         folder = write_checkpoint(tmp_path, BERT, weights, "{}")
         with pytest.raises(
-            CheckpointError, match=f"does not find tensor '{name}' .1 missing.*--reference numpy"
+            CheckpointError, match=f"does not find tensor '{name}' .1 missing.*reference='numpy'"
         ):
             open_reference("torch", checkpoint(BERT, weights, folder), "mean")
 

@@ -144,7 +144,7 @@ def test_sensitive_linears_are_kept_until_the_floor_is_met(checkpoint: Path, tmp
     ("asked", "message"),
     [
         ({"min_cosine": 1.1}, "even with every linear in fp32"),
-        ({"min_cosine": 0.99999999, "max_size_mb": 0.01}, "--max-size is reached"),
+        ({"min_cosine": 0.99999999, "max_size_mb": 0.01}, "`max_size_mb` is reached"),
     ],
 )
 def test_a_floor_that_cannot_be_met(asked: dict, message: str, checkpoint: Path, tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ import pytest
 from checkpoint_folders import write_folder, write_json
 from tiny_models import XLM_ROBERTA
 
+from e5_onnx.cli.flags import in_flags, with_flags
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, WEB_SEARCH_TASK, Recipe
 from e5_onnx_export.checkpoint import open_checkpoint
+from e5_onnx_export.cli import _parser, _request
+from e5_onnx_export.cli_flags import FLAGS
 from e5_onnx_export.errors import CheckpointError, RecipeError, UnknownRecipeError, UnsupportedModelError
 from e5_onnx_export.recipe_detection import detect
 from e5_onnx_export.recipe_request import RecipeRequest
@@ -94,7 +97,7 @@ def test_prompts_that_no_role_takes_are_named_with_the_flag_that_writes_them(fol
     prompts(folder, {"query": "query: ", "passage": "passage: "})
     note = detected(folder).notes[1]
     assert "encode_query and encode_document of sentence-transformers do not use them: passage" in note
-    flags = note.partition("pass ")[2]
+    flags = in_flags(note, FLAGS).partition("pass ")[2]
     assert shlex.split(flags) == ["--document-template", "passage: {text}"]
     choice = detected(folder, RecipeRequest(document_template="passage: {text}"))
     assert (choice.recipe.query_template, choice.recipe.document_template) == (
@@ -123,17 +126,19 @@ def test_prompts_that_say_nothing_decide_nothing(folder, values):
         ("Retrieval-document", "title: none | text: ", "--document-template"),
         ("passage", "passage: ", "--document-template"),
         ("corpus", "corpus: ", "--document-template"),
+        ("both", 'it\'s "$HOME" \\n: ', "--query-template"),
     ],
 )
 def test_prompts_under_other_names_are_shown_ready_to_copy(folder, name, prompt, flag):
     prompts(folder, {"query": "", name: prompt})
     with pytest.raises(UnknownRecipeError) as caught:
         detected(folder)
-    shown = str(caught.value).partition("  --recipe e5-instruct")[0]
+    shown = with_flags(caught.value, FLAGS).partition("  --recipe e5-instruct")[0]
     words = shlex.split(shown)
     place = words.index(flag)
     assert words[place + 1] == prompt + "{text}"
-    recipe = detected(folder, RecipeRequest(**{flag.strip("-").replace("-", "_"): words[place + 1]})).recipe
+    parsed = _parser().parse_args(["source", "out", *words[place : place + 2]])
+    recipe = detected(folder, _request(parsed).recipe).recipe
     assert words[place + 1] in (recipe.query_template, recipe.document_template)
 
 
@@ -148,7 +153,7 @@ def test_a_prompt_with_braces_is_not_shown_as_a_template(folder):
 def test_without_modules_the_prompts_are_not_read_but_shown(folder):
     (folder / "modules.json").unlink()
     prompts(folder, {"query": "Q: ", "document": "D: "}, "gone")
-    with pytest.raises(UnknownRecipeError, match=r"--query-template 'Q: \{text\}'"):
+    with pytest.raises(UnknownRecipeError, match=r"query_template='Q: \{text\}'"):
         detected(folder)
     choice = detected(folder, RecipeRequest(recipe="plain", pooling="mean"))
     assert choice.recipe == PLAIN
@@ -164,7 +169,7 @@ def test_without_modules_the_prompts_are_not_read_but_shown(folder):
 )
 def test_prompts_in_conflict_with_a_flag_are_an_error(folder, request_):
     prompts(folder, {"query": "query: ", "document": "passage: "})
-    with pytest.raises(RecipeError, match=f"the flags ask for .* but {FILE} says e5-prefix"):
+    with pytest.raises(RecipeError, match=f"the request asks for .* but {FILE} says e5-prefix"):
         detected(folder, request_)
 
 

@@ -92,7 +92,7 @@ def test_a_name_that_is_only_like_a_known_one_is_unknown(name):
 def test_an_unknown_model_lists_the_choices(folder):
     with pytest.raises(UnknownRecipeError, match="unheard-of is not a known model") as caught:
         detected(folder)
-    for choice in ("--recipe e5-instruct", "--recipe e5-prefix", "--recipe plain", "--query-template"):
+    for choice in ("recipe='e5-instruct'", "recipe='e5-prefix'", "recipe='plain'", "`query_template`"):
         assert choice in str(caught.value)
     assert isinstance(caught.value, RecipeError)
 
@@ -103,7 +103,7 @@ def test_a_local_folder_is_known_by_its_own_name(tmp_path):
     assert choice.recipe == E5_INSTRUCT
     assert choice.notes == (
         "taken for intfloat/multilingual-e5-large-instruct, because the folder has its name: "
-        "if it is not, pass --recipe",
+        "if it is not, pass `recipe`",
     )
 
 
@@ -148,7 +148,9 @@ def test_e5_recipes_imply_mean_pooling(folder):
 
 
 def test_plain_implies_no_pooling(folder):
-    with pytest.raises(UnknownPoolingError, match=r"unheard-of has no modules.json .*: --pooling mean\|cls"):
+    with pytest.raises(
+        UnknownPoolingError, match=r"unheard-of has no modules.json .*: pooling='mean'\|'cls'"
+    ):
         detected(folder, RecipeRequest(recipe="plain"))
     assert detected(folder, RecipeRequest(recipe="plain", pooling="cls")).pooling == "cls"
 
@@ -175,17 +177,17 @@ def test_templates_by_flag(folder, request_, recipe):
     [
         (
             RecipeRequest(query_template="query: "),
-            "--query-template 'query: ' must contain {text} exactly once",
+            "query_template='query: ' must contain {text} exactly once",
         ),
         (RecipeRequest(query_template="{text} {text}"), "must contain {text} exactly once"),
         (
             RecipeRequest(document_template="{task} {text}"),
-            "--document-template .* contains {task}, which has no",
+            "document_template=.* contains {task}, which has no",
         ),
         (RecipeRequest(query_template="{txt} {text}"), "contains {txt}, which has no meaning there"),
         (RecipeRequest(query_template="{} {text}"), "contains {}, which has no meaning there"),
-        (RecipeRequest(recipe="plain", query_template="{text}"), "--recipe plain has its own templates"),
-        (RecipeRequest(recipe="custom"), "recipe custom is made of --query-template and --document-template"),
+        (RecipeRequest(recipe="plain", query_template="{text}"), "recipe='plain' has its own templates"),
+        (RecipeRequest(recipe="custom"), "recipe custom is made of `query_template` and `document_template`"),
     ],
 )
 def test_malformed_flags_are_refused(folder, request_, sentence):

@@ -165,7 +165,9 @@ def test_a_normalize_module_of_something_else_is_refused(folder, name):
 
 def test_a_flag_in_conflict_with_the_pooling_is_an_error(folder):
     write_usual(folder, MEAN)
-    with pytest.raises(RecipeError, match=r"unheard-of: --pooling says cls, but modules.json says mean"):
+    with pytest.raises(
+        RecipeError, match=r"unheard-of: pooling='cls' is asked for, but modules.json says mean"
+    ):
         detected(folder, RecipeRequest(recipe="e5-prefix", pooling="cls"))
     assert detected(folder, RecipeRequest(recipe="plain", pooling="mean")).pooling == "mean"
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator
 
 import pytest
 
 from e5_onnx.cli import _parser
-from e5_onnx.cli.flags import FLAGS, with_flags
+from e5_onnx.cli.flags import FLAGS, in_flags, with_flags
 from e5_onnx.errors import E5Error, OptionError, TaskError, TextTooLongError
 
 MESSAGES: list[tuple[E5Error, str]] = [
@@ -38,6 +39,32 @@ def test_parameters_become_flags(error: E5Error, message: str) -> None:
 def test_a_program_has_its_own_flags() -> None:
     error = OptionError("largest_mb", 0, "more than `role`")
     assert with_flags(error, {"largest_mb": "--max-size"}) == "--max-size is 0; it must be more than `role`"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["find: {text}", "it's {text}", 'it\'s "$HOME" `x`', "a\nb\\n", "-q{text}", "-", "", "'-", "é 語", 7],
+)
+def test_a_value_can_be_copied(value: str | int) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--query-template", type=type(value))
+    line = in_flags(f"query_template={value!r}", {"query_template": "--query-template"})
+    assert parser.parse_args(shlex.split(line)).query_template == value
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("replace it with force=True, or", "replace it with --force, or"),
+        ("is for top=0.5 or 'b', not c", "is for --top 0.5 or b, not c"),
+        ("set top='a'|'b'", "set --top a|b"),
+        ("top='`force`'", "--top '`force`'"),
+        (r"top='\d' top=007", r"top='\d' top=007"),
+        ("data/top=5/a my_top=5 top=5/a top=5th", "data/top=5/a my_top=5 top=5/a top=5th"),
+    ],
+)
+def test_values_are_literals(message: str, line: str) -> None:
+    assert in_flags(message, {"force": "--force", "top": "--top"}) == line
 
 
 def test_every_flag_is_one_that_a_command_takes() -> None:

@@ -75,7 +75,7 @@ class Gate:
             fitted = self._write(plan)
             self.job.progress.step(f"kept {sensitivity.linear} in fp32: {fitted.parity.cosine_mean:.6f}")
             if self._size() > self._largest():
-                raise ParityError(self._report("--max-size is reached", fitted, order))
+                raise ParityError(self._report("`max_size_mb` is reached", fitted, order))
             if self._is_met(fitted):
                 return Fitted(plan, fitted.parity, fitted.vectors, order)
         raise ParityError(self._report("even with every linear in fp32", fitted, order))

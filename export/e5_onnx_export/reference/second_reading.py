@@ -221,6 +221,6 @@ class _Renamed:
         if name not in self.meanings:
             raise CheckpointError(
                 self.label,
-                f"the NumPy reference finds no tensor in it for {name!r}: compare with `--reference torch`",
+                f"the NumPy reference finds no tensor in it for {name!r}: compare with reference='torch'",
             )
         return self.meanings[name]

@@ -104,7 +104,7 @@ def _load(folder: str) -> Any:  # noqa: ANN401 - torch is not seen by the type c
         raise CheckpointError(
             folder,
             f"transformers does not find tensor {missing[0]!r} ({len(missing)} missing): "
-            "compare with the NumPy forward pass instead, `--reference numpy`",
+            "compare with the NumPy forward pass instead, reference='numpy'",
         )
     return model.float().eval()
 

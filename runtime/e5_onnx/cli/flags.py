@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Final
 
@@ -53,6 +55,12 @@ FLAGS: Final[Mapping[str, str]] = {
 }
 
 
+_ESCAPE: Final = r"""\\(?:[\\'"nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U000[0-9a-f]{5}|U0010[0-9a-f]{4})"""
+_STRING: Final = rf"""'(?:[^'\\\n]|{_ESCAPE})*'|"(?:[^"\\\n]|{_ESCAPE})*\""""
+# As repr writes them: anything else in a message is not a value, and stays.
+_LITERAL: Final = rf"(?:{_STRING}|(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?|True)(?![\w/]))"
+
+
 def with_flags(error: E5Error, flags: Mapping[str, str] = FLAGS) -> str:
     """Returns an error's message with flags in place of parameters.
 
@@ -64,13 +72,35 @@ def with_flags(error: E5Error, flags: Mapping[str, str] = FLAGS) -> str:
         flags: For each parameter that a message may name, the flag or the positional argument that sets it.
     """
     if not isinstance(error, OptionError):
-        return _translated(str(error), flags)
+        return in_flags(str(error), flags)
     state = "missing" if error.value is None else repr(error.value)
     name = flags.get(error.parameter, error.parameter)
-    return f"{name} is {state}; it must be {_translated(error.expected, flags)}"
+    return f"{name} is {state}; it must be {in_flags(error.expected, flags)}"
 
 
-def _translated(message: str, flags: Mapping[str, str]) -> str:
+def in_flags(message: str, flags: Mapping[str, str]) -> str:
+    """Returns a message with flags in place of parameters, and values quoted for a shell.
+
+    Values are Python literals: query_template='a {text}' becomes `--query-template 'a {text}'`, force=True
+    becomes `--force`, and precision='int8' or 'int4' becomes `--precision int8 or int4`.
+    """
     names = "|".join(map(re.escape, flags))
-    message = re.sub(rf"\b({names})='([^']*)'", lambda found: f"{flags[found[1]]} {found[2]}", message)
-    return re.sub(rf"`({names})`", lambda found: f"`{flags[found[1]]}`", message)
+    values = rf"{_LITERAL}(?:(?: or |\|){_LITERAL})*"
+    # In one pass, so that nothing inside a value is taken for a parameter.
+    pattern = rf"(?<![\w/])(?P<set>{names})=(?P<values>{values})|`(?P<named>{names})`"
+    return re.sub(pattern, lambda found: _written(found, flags), message)
+
+
+def _written(found: re.Match[str], flags: Mapping[str, str]) -> str:
+    if found["named"]:
+        return f"`{flags[found['named']]}`"
+    return _set(flags[found["set"]], found["values"])
+
+
+def _set(flag: str, values: str) -> str:
+    if values == "True":
+        return flag
+    written = re.sub(_LITERAL, lambda found: shlex.quote(str(ast.literal_eval(found[0]))), values)
+    # argparse takes a word that begins with a dash for a flag.
+    joint = "=" if written.startswith(("-", "'-")) else " "
+    return f"{flag}{joint}{written}"
