@@ -19,6 +19,7 @@ from e5_onnx.errors import (
     UnsafeFolderError,
 )
 from e5_onnx.graph_scan import scan_graph
+from e5_onnx.hub_links import is_hub_link
 from e5_onnx.manifest import (
     GRAPH_NAME,
     MANIFEST_LIMIT,
@@ -55,7 +56,7 @@ class ModelFolder:
         """Checks what is checked every time a folder is opened for use.
 
         That is: every file's size, the sha256 of all but the weights, the operators of the graph, and a
-        sampled digest of the weights.
+        sampled digest of the weights; their sha256 where they are a link, which may lead out of the folder.
 
         Raises:
             FolderError: A leaf of it, naming the file.
@@ -65,7 +66,9 @@ class ModelFolder:
                 _check_hash(self.path / name, entry)
         weights = self.manifest.files[WEIGHTS_NAME]
         scan = scan_graph((self.path / GRAPH_NAME).read_bytes(), weights_size=weights.bytes)
-        if weights.sampled_sha256 is not None:
+        if (self.path / WEIGHTS_NAME).is_symlink():
+            _check_hash(self.path / WEIGHTS_NAME, weights)
+        elif weights.sampled_sha256 is not None:
             found = sampled_sha256(self.path / WEIGHTS_NAME, scan.extents)
             if found != weights.sampled_sha256:
                 raise IntegrityError(
@@ -124,7 +127,7 @@ def _read_manifest(path: Path) -> str:
         if (path / "config.json").is_file():
             raise CheckpointFolderError(path)
         raise MissingFileError(path, MANIFEST_NAME)
-    if file.resolve().parent != path.resolve():
+    if _leads_out(path, file):
         raise UnsafeFolderError(MANIFEST_NAME, _LINKED_OUT)
     if file.stat().st_size > MANIFEST_LIMIT:
         raise UnsafeFolderError(MANIFEST_NAME, f"it is larger than {MANIFEST_LIMIT // 1_000_000} MB")
@@ -138,11 +141,15 @@ def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
     file = folder / name
     if not file.is_file():
         raise MissingFileError(folder, name)
-    if file.resolve().parent != folder.resolve():
+    if _leads_out(folder, file):
         raise UnsafeFolderError(name, _LINKED_OUT)
     size = file.stat().st_size
     if size != entry.bytes:
         raise IntegrityError(name, "the size in bytes", expected=entry.bytes, found=size)
+
+
+def _leads_out(folder: Path, file: Path) -> bool:
+    return file.resolve().parent != folder.resolve() and not is_hub_link(file)
 
 
 def _check_hash(file: Path, entry: FileEntry) -> None:
