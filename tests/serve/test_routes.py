@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from served import KEY, Served
 
+from e5_onnx.serve.app import make_metrics_app
 from e5_onnx.serve.routes import PATHS, ROUTES
 
 # Written by hand: the table and the document are both held to it.
@@ -182,3 +183,20 @@ def test_every_answer_is_safe_to_open_in_a_browser(serve_app: Callable[..., Serv
         assert headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in headers
         assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [("/metrics", "127.0.0.1:9100", 200), ("/metrics", "localhost:9100", 200),
+     ("/metrics", "10.0.0.7:9100", 200),
+     ("/metrics", "prometheus.example:9100", 200), ("/metrics", "evil.example", 403), ("/metrics", "", 403),
+     ("/info", "localhost", 404)],
+)  # fmt: skip
+def test_counters_at_their_own_address_are_no_strangers_either(
+    path: str, host: str, status: int, serve_app: Callable[..., Served]
+) -> None:
+    served = serve_app(
+        keys=(KEY.encode(),), metrics=("127.0.0.1", 9100), allowed_hosts=("prometheus.example",)
+    )
+    served.app = make_metrics_app(served.settings, served.state.metrics)
+    assert served.send("GET", path, headers={"Host": host}).status_code == status

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from served import LocalServer
+from waiting import PATIENCE_S, until
 
-from e5_onnx.serve.server import Sockets
+from e5_onnx.serve.sockets import Sockets
 from e5_onnx.serve.workers import Supervisor
 
 
@@ -58,3 +63,51 @@ def test_a_worker_that_lived_is_started_at_once(workers: Workers) -> None:
     workers.watch(starts=6)
     workers.lives = 10.2
     assert workers.watch(starts=3)[1:] == pytest.approx([0.1, 0.1], abs=0.3)
+
+
+def test_workers_do_not_outlive_their_supervisor(
+    start_server: Callable[..., LocalServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    # Without its supervisor a worker does not wait for balancers.
+    server = start_server("--workers", "2", "--threads", "1", "--drain-delay", str(PATIENCE_S))
+    server.wait_for("serving", count=2)
+    assert server.post("/embed", {"inputs": "moon", "prompt_name": "query"}).status == 200
+    assert list(tmp_path.glob("e5-metrics-*/*"))
+    server.process.kill()
+    server.wait_for("stopped", count=2)
+    until(lambda: not list(tmp_path.iterdir()))
+
+    def is_free() -> bool:
+        try:
+            socket.create_server(("127.0.0.1", server.port)).close()
+        except OSError:
+            return False
+        return True
+
+    until(is_free)
+
+
+def test_a_worker_that_still_loads_sees_that_its_supervisor_is_gone(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    read, write = os.pipe()
+    with socket.create_server(("127.0.0.1", 0)) as api:
+        words = ["serve", str(tiny_folder), "--listen-fd", str(api.fileno()), "--supervisor-fd", str(read)]
+        os.close(write)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "e5_onnx.cli", *words],
+            pass_fds=[api.fileno(), read],
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        )
+        os.close(read)
+        worker.wait()
+
+
+def test_the_queue_of_a_worker_that_died_is_forgotten(workers: Workers, tmp_path: Path) -> None:
+    left = tmp_path / "gauge_livesum_1.db"
+    left.write_bytes(b"")
+    workers.watch(starts=1)
+    workers.now += 1
+    workers._supervisor._look({"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)})
+    assert not left.exists()

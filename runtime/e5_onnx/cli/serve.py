@@ -58,6 +58,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     _add_limits(parser.add_argument_group("limits"))
     # The supervisor's own, between its processes.
     parser.add_argument("--listen-fd", help=argparse.SUPPRESS)
+    parser.add_argument("--supervisor-fd", type=int, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 

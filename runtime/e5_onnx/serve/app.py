@@ -22,6 +22,7 @@ from e5_onnx.serve.errors import (
     InternalError,
     KeyRefusedError,
     RequestError,
+    TooManyKeysError,
     UnknownPathError,
 )
 from e5_onnx.serve.hosts import allowed_names, is_allowed
@@ -30,6 +31,7 @@ from e5_onnx.serve.metrics import CONTENT_TYPE, Metrics
 from e5_onnx.serve.routes import PROBES, find_path, find_route
 from e5_onnx.serve.settings import Settings
 from e5_onnx.serve.state import State
+from e5_onnx.serve.throttle import Throttle
 
 _LOG: Final = logging.getLogger("e5_onnx.serve")
 
@@ -46,6 +48,7 @@ _SECURITY_HEADERS: Final = {
 def make_app(state: State) -> ASGIApp:
     """The ASGI application of a server."""
     names = allowed_names(state.settings)
+    throttle = Throttle(time.monotonic)
 
     async def respond(request: Request) -> Response:
         check_framing(request)
@@ -55,7 +58,7 @@ def make_app(state: State) -> ASGIApp:
             raise HostRefusedError
         route = find_route(path, request.method)
         if route.access == "key" and state.settings.keys and not is_valid(_key(request), state.settings.keys):
-            raise KeyRefusedError
+            raise TooManyKeysError if await throttle.wrong_key(_address(request)) else KeyRefusedError
         if route.body is None:
             return await route.act(request, state)
         state.check_may_work()
@@ -100,6 +103,10 @@ async def _answered(respond: Callable[[Request], Awaitable[Response]], request: 
     except Exception as error:
         _LOG.exception("a request failed", exc_info=error)
         return error_answer(InternalError())
+
+
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host
 
 
 def _key(request: Request) -> bytes | None:

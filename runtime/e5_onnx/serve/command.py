@@ -14,6 +14,7 @@ from e5_onnx.errors import OptionError
 from e5_onnx.folder import open_folder
 from e5_onnx.serve.keys import read_keys
 from e5_onnx.serve.log import set_up
+from e5_onnx.serve.orphans import clear_up, end_with_supervisor
 from e5_onnx.serve.server import serve
 from e5_onnx.serve.settings import Limits, Settings, parse_address
 from e5_onnx.serve.sockets import inherit, listen
@@ -38,7 +39,10 @@ def run(parsed: argparse.Namespace, arguments: list[str]) -> int:
     folder = open_folder(settings.folder)
     set_up(parsed.log_level)
     if parsed.listen_fd is not None:
+        is_orphan = end_with_supervisor(parsed.supervisor_fd)
         asyncio.run(serve(settings, inherit(parsed.listen_fd), lambda: None))
+        if is_orphan.is_set():
+            clear_up()
         return 0
     sockets = listen(settings)
     greet = partial(_greet, settings.name, sockets.url)

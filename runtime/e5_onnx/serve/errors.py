@@ -7,6 +7,7 @@ e5_onnx.E5Error
     ├── BadInputError        (ValueError)       422, a text, role, task or option that cannot be right
     ├── TooLongError         (ValueError)       422, a text longer than the model takes
     ├── KeyRefusedError      (PermissionError)  401
+    ├── TooManyKeysError     (PermissionError)  429, an address that sends one wrong key after another
     ├── HostRefusedError     (PermissionError)  403, a Host header that was not allowed: DNS rebinding
     ├── NotOfferedError      (PermissionError)  403, switched off on this address
     ├── UnknownPathError     (LookupError)      404
@@ -92,6 +93,13 @@ class KeyRefusedError(RequestError, PermissionError):
     def headers(self) -> dict[str, str]:
         """RFC 9110 wants the scheme with a 401."""
         return {"WWW-Authenticate": "Bearer"}
+
+
+class TooManyKeysError(RequestError, PermissionError):
+    status, code, kind, retry_after = 429, "too_many_wrong_keys", "authentication_error", 10
+
+    def __init__(self) -> None:
+        super().__init__("no valid key, and too many like this one: send `Authorization: Bearer KEY`")
 
 
 class HostRefusedError(RequestError, PermissionError):

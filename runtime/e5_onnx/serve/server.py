@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Final
@@ -37,6 +37,17 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Stopping:
+    """What signals ask for: to stop, and when they come again, not to wait first."""
+
+    def __init__(self) -> None:
+        self.asked, self.asked_again = asyncio.Event(), asyncio.Event()
+
+    def next(self) -> None:
+        """Takes a signal."""
+        (self.asked_again if self.asked.is_set() else self.asked).set()
+
+
 async def serve(settings: Settings, sockets: Sockets, on_ready: Callable[[], None]) -> None:
     """Serves until SIGTERM or SIGINT, then finishes what was taken.
 
@@ -57,7 +68,7 @@ async def serve(settings: Settings, sockets: Sockets, on_ready: Callable[[], Non
         )
         settings = replace(settings, limits=replace(settings.limits, connections=room.connections))
     state = State(settings, model, metrics)
-    stopping = asyncio.Event()
+    stopping = _Stopping()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(quiet_handler(loop.time))
     servers = [_Server(_config(make_app(state), settings, room.backlog))]
@@ -76,11 +87,11 @@ async def serve(settings: Settings, sockets: Sockets, on_ready: Callable[[], Non
 
 
 @contextmanager
-def _signals(stopping: asyncio.Event, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-    """Turns signals to end into an event, on Windows too, whose event loops have no add_signal_handler."""
+def _signals(stopping: _Stopping, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Turns signals to end into events, on Windows too, whose event loops have no add_signal_handler."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stopping.set)
+        loop.call_soon_threadsafe(stopping.next)
 
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
@@ -90,12 +101,13 @@ def _signals(stopping: asyncio.Event, loop: asyncio.AbstractEventLoop) -> Iterat
             signal.signal(number, handler)
 
 
-async def _stop_in_order(stopping: asyncio.Event, state: State, servers: Sequence[uvicorn.Server]) -> None:
-    await stopping.wait()
+async def _stop_in_order(stopping: _Stopping, state: State, servers: Sequence[uvicorn.Server]) -> None:
+    await stopping.asked.wait()
     _LOG.info("stopping")
     # /ready says so first, while connections are still accepted: a balancer that looks has time to look.
     state.stopping = True
-    await asyncio.sleep(state.settings.drain_delay)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopping.asked_again.wait(), state.settings.drain_delay)
     for server in servers:
         server.should_exit = True
 

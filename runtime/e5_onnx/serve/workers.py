@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from e5_onnx.cli.exit_codes import DONE, INTERRUPTED
 from e5_onnx.serve.metrics import MULTIPROCESS
 from e5_onnx.serve.sockets import Sockets
@@ -50,7 +52,11 @@ class Supervisor:
             found.set_inheritable(True)
         self._descriptors = [found.fileno() for found in inherited]
         listed = ",".join(map(str, self._descriptors))
-        self._command = [sys.executable, "-m", "e5_onnx.cli", *arguments, "--listen-fd", listed]
+        # Nothing is ever written: it ends when this process does, and its workers see that.
+        seen_by_workers, self._kept = os.pipe()
+        self._descriptors.append(seen_by_workers)
+        own = ["--listen-fd", listed, "--supervisor-fd", str(seen_by_workers)]
+        self._command = [sys.executable, "-m", "e5_onnx.cli", *arguments, *own]
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
         self._pauses = dict.fromkeys(range(count), 0.0)
         self._due = dict.fromkeys(range(count), 0.0)
@@ -75,6 +81,9 @@ class Supervisor:
                 continue
             if worker is not None:
                 self._mourn(number, *worker)
+                if MULTIPROCESS in environment:
+                    # What it had waiting, waits no more.
+                    mark_process_dead(worker[0].pid, environment[MULTIPROCESS])  # type: ignore[no-untyped-call]
             if number not in self._running and self._clock() >= self._due[number]:
                 self._start(number, environment)
 
