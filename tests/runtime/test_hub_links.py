@@ -93,6 +93,13 @@ def stored_under_a_wrong_prefix(snapshot: Path, file: Path) -> None:
     link(snapshot.parents[1] / "blobs" / "f00d", Path(shutil.copy(file, stored)))
 
 
+def stored_under_no_hash(snapshot: Path, file: Path) -> None:
+    stored = snapshot.parents[2] / "blobs" / "to" / "token"
+    stored.parent.mkdir(parents=True)
+    elsewhere_through_a_blob(snapshot, file)
+    link(snapshot.parents[1] / "blobs" / "f00d", Path(shutil.copy(file, stored)))
+
+
 def a_third_hop(snapshot: Path, file: Path) -> None:
     stored = snapshot.parents[2] / "blobs" / "ab" / ("ab" * 32)
     stored.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +127,7 @@ def through_the_blobs_and_out(snapshot: Path, file: Path) -> None:
         elsewhere_through_a_blob,
         blobs_of_another_model,
         stored_under_a_wrong_prefix,
+        stored_under_no_hash,
         a_third_hop,
         blobs_that_are_a_link,
         through_the_blobs_and_out,
