@@ -16,6 +16,7 @@ from e5_onnx_perf.attention import command as attention_command
 from e5_onnx_perf.bulk_runs import cluster_command, kills_command, rate_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
 from e5_onnx_perf.exactness import command as exact_command
+from e5_onnx_perf.faults import command as faults_command
 from e5_onnx_perf.figures import command as figures_command
 from e5_onnx_perf.scale import command as scale_command
 from e5_onnx_perf.serve_load import command as serve_command
@@ -32,6 +33,7 @@ _COMMANDS: Final = {
     "serve": serve_command,
     "bulk": rate_command,
     "kills": kills_command,
+    "faults": faults_command,
     "cluster": cluster_command,
     "scale": scale_command,
     "figures": figures_command,

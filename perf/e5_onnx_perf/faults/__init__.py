@@ -1,0 +1,1 @@
+"""`e5-perf faults`: kills, full disks, jumping clocks and damaged folders, and whether anything is harmed."""
