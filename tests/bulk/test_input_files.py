@@ -12,8 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from bulk_inputs import read_columns, read_rejects, rows, write
 
+from e5_onnx.bulk.chunks import ChunkReader
 from e5_onnx.bulk.errors import InputFileError
+from e5_onnx.bulk.plan import Plan
 from e5_onnx.bulk.run import run_bulk
+from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx.cli import main
 from e5_onnx.text_files import find_files, recognise
@@ -184,3 +187,16 @@ def test_types_that_do_not_go_together_are_named(tmp_path: Path, job: Callable[.
     message = r"b.parquet: column 'doc' is string, in .*a.parquet it is int64: make them alike"
     with pytest.raises(InputFileError, match=message):
         run_bulk(job(tmp_path / "a.parquet", inputs=inputs, columns=Columns("text", "doc")))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "txt"])
+def test_a_file_that_is_changed_while_it_is_read_is_refused(kind: str, tmp_path: Path) -> None:
+    """Rows of two states of a file must not end in one output."""
+    file = write(kind, tmp_path, rows(1000))
+    (found,) = find_files([str(file)]).files
+    survey = look_through([found], Columns("text"))
+    chunks = ChunkReader(survey, Columns("text"), "reject").chunks(Plan(survey.rows, 100).missing({}))
+    next(chunks)
+    file.write_bytes(file.read_bytes().replace(b"moon", b"mood"))
+    with pytest.raises(InputFileError, match="it was changed while the run read it: run again once"):
+        list(chunks)

@@ -117,12 +117,16 @@ class ChunkReader:
 
         Raises:
             RowError: For a bad row, under `stop`.
-            InputFileError: If a file is damaged or has become shorter.
+            InputFileError: If a file is damaged, has become shorter, or was changed.
             OSError: If a file cannot be read.
         """
         try:
             for shard in shards:
-                yield from self._chunks(shard)
+                for chunk in self._chunks(shard):
+                    # After it was read: no chunk is of a file that changed before.
+                    for part in shard.slices:
+                        self._survey.require_unchanged(part.file)
+                    yield chunk
         finally:
             self.close()
 
