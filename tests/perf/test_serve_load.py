@@ -13,11 +13,12 @@ from e5_onnx import Embedder
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.serve_load import abuse as abuse_module
-from e5_onnx_perf.serve_load import command
+from e5_onnx_perf.serve_load import command, rubbish
 from e5_onnx_perf.serve_load.abuse import Found, Target, abuse, after
 from e5_onnx_perf.serve_load.load import Latencies, one_after_another
 from e5_onnx_perf.serve_load.servers import our_server
 
+NO_KILLS = {"workers": 2, "wrong": 0, "lost": 0, "left_over": 0}
 KEY = "the-key-of-this-measurement"
 
 
@@ -29,7 +30,10 @@ def test_the_command(
         monkeypatch.setattr(command, name, value)
     # A slow machine makes its clients wait, and to send 50 MB takes it long.
     monkeypatch.setattr(abuse_module, "_PATIENCE_S", PATIENCE_S)
-    monkeypatch.setattr(abuse_module, "_HUGE", 12_000_000)
+    monkeypatch.setattr(rubbish, "_HUGE", 12_000_000)
+    monkeypatch.setattr(rubbish, "_LONG", 1_000_000)
+    monkeypatch.setattr(rubbish, "_SOCKETS", 120)
+    monkeypatch.setattr(command, "_KILLS", 2)
     monkeypatch.delenv("E5_ONNX_KEYS", raising=False)
     assert main(["serve", str(exported.folder), "--seconds", "3", "--out", str(tmp_path / "out")]) == 0
     values = json.loads((tmp_path / "out" / "serve.json").read_text("utf-8"))
@@ -53,6 +57,7 @@ def test_the_command(
     assert found["answered"] > 0
     assert (found["wrong"], found["unanswered"], found["exit_code"]) == (0, {}, 0)
     assert found["alive_at_the_end"]
+    assert (found["unhealthy"], found["kills"]["workers"], found["kills"]["left_over"]) == (0, 2, 0)
     assert any(name.endswith(("400", "401", "413", " 0")) for name in found["broken"])
     printed = capsys.readouterr().out
     assert json.loads(printed[printed.index("{") :]) == values
@@ -78,10 +83,16 @@ def test_wrong_vectors_are_found(exported, monkeypatch: pytest.MonkeyPatch) -> N
         ({"unanswered": {"ReadError: ": 1}}, True),
         ({"wrong": 1}, True),
         ({"exit_code": 1}, True),
+        ({"unhealthy": 1}, True),
+        ({"kills": NO_KILLS | {"lost": 2}}, False),
+        ({"kills": NO_KILLS | {"lost": 3}}, True),
+        ({"kills": NO_KILLS | {"left_over": 1}}, True),
+        ({"kills": NO_KILLS | {"wrong": 1}}, True),
     ],
 )
 def test_what_is_harm(change: dict[str, object], harmed: bool) -> None:
-    assert command._harmed({"wrong": 0, "refused": {}, "unanswered": {}, "exit_code": 0} | change) is harmed
+    nothing = {"wrong": 0, "refused": {}, "unanswered": {}, "exit_code": 0, "unhealthy": 0, "kills": NO_KILLS}
+    assert command._harmed(nothing | change) is harmed
 
 
 def test_abuse_lasts_until_each_client_had_an_answer() -> None:

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 import httpx
 import numpy as np
@@ -17,15 +16,14 @@ from numpy.typing import NDArray
 
 from e5_onnx_perf.process_memory import memory
 from e5_onnx_perf.serve_load.load import body
+from e5_onnx_perf.serve_load.rubbish import KINDS
 
 _PATH: Final = "/v1/embeddings"
 _CLIENTS: Final = 16
 _BROKEN: Final = 0.2
 _TOLERANCE: Final = 2e-6
-_HUGE: Final = 50_000_000
 _PATIENCE_S: Final = 60
-
-Send = Callable[[httpx.AsyncClient], Awaitable[int]]
+_PROBE_S: Final = 0.5
 
 
 @dataclass(slots=True)
@@ -39,6 +37,9 @@ class Found:
         unanswered: Good requests without an answer, by what the client saw.
         statuses: What broken requests got, by kind and status; 0 where the connection was closed.
         memory_mb: The server's resident memory, each second.
+        reconnected: Good requests that found their idle connection closed, and were right on a new one.
+        health_s: Seconds until /health answered a new connection, each time it was asked.
+        unhealthy: Times when it did not.
     """
 
     answered: int = 0
@@ -47,6 +48,9 @@ class Found:
     unanswered: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     memory_mb: list[float] = field(default_factory=list)
+    reconnected: int = 0
+    health_s: list[float] = field(default_factory=list)
+    unhealthy: int = 0
 
     @property
     def good_requests(self) -> int:
@@ -86,7 +90,7 @@ def abuse(target: Target, *, until: Callable[[Found], bool]) -> Found:
         headers = {"Authorization": f"Bearer {target.key}"}
         async with httpx.AsyncClient(base_url=target.url, timeout=_PATIENCE_S, headers=headers) as client:
             mob = _Mob(client, target, until)
-            await asyncio.gather(*(mob.send(seed) for seed in range(_CLIENTS)), mob.watch())
+            await asyncio.gather(*(mob.send(seed) for seed in range(_CLIENTS)), mob.watch(), mob.probe())
         return mob.found
 
     return asyncio.run(run())
@@ -102,7 +106,7 @@ class _Mob:
         chance = np.random.default_rng(seed)
         while not self._until(self.found):
             if chance.random() < _BROKEN:
-                await self._broken(list(_KINDS)[int(chance.integers(len(_KINDS)))])
+                await self._broken(list(KINDS)[int(chance.integers(len(KINDS)))])
             else:
                 await self._good(chance.integers(len(self._target.texts), size=int(chance.integers(1, 9))))
 
@@ -114,17 +118,30 @@ class _Mob:
                 return
             await asyncio.sleep(1)
 
+    async def probe(self) -> None:
+        """Asks as a balancer does whether the server lives, twice a second and at least once."""
+        while True:
+            started = time.perf_counter()
+            try:
+                async with httpx.AsyncClient(base_url=self._target.url, timeout=_PATIENCE_S) as client:
+                    self.found.unhealthy += (await client.get("/health")).status_code != httpx.codes.OK
+            except httpx.HTTPError:
+                self.found.unhealthy += 1
+            self.found.health_s.append(time.perf_counter() - started)
+            if self._until(self.found):
+                return
+            await asyncio.sleep(_PROBE_S)
+
     async def _broken(self, kind: str) -> None:
         status = 0
         with contextlib.suppress(httpx.HTTPError, OSError):
-            status = await _KINDS[kind](self._client)
+            status = await KINDS[kind](self._client)
         self.found.statuses[f"{kind} {status}"] += 1
 
     async def _good(self, chosen: NDArray[np.int64]) -> None:
+        asked = body([self._target.texts[index] for index in chosen])
         try:
-            answer = await self._client.post(
-                _PATH, json=body([self._target.texts[index] for index in chosen])
-            )
+            answer = await self._post(asked)
         except httpx.HTTPError as error:
             self.found.unanswered[f"{type(error).__name__}: {error}"] += 1
             return
@@ -137,35 +154,11 @@ class _Mob:
         else:
             self.found.wrong += 1
 
-
-async def _post(client: httpx.AsyncClient, content: bytes, key: str | None = None) -> int:
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    return (await client.post(_PATH, content=content, headers=headers)).status_code
-
-
-async def _cancelled(client: httpx.AsyncClient) -> int:
-    with contextlib.suppress(httpx.TimeoutException):
-        await client.post(_PATH, json=body(["a text that nobody waits for"] * 50), timeout=0.02)
-    return 0
-
-
-async def _half_open(client: httpx.AsyncClient) -> int:
-    """Half of a request, and then nothing for a while."""
-    address = urlsplit(str(client.base_url))
-    _, writer = await asyncio.open_connection(address.hostname, address.port)
-    writer.write(b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Le")
-    await asyncio.sleep(0.5)
-    writer.close()
-    return 0
-
-
-_KINDS: Final[dict[str, Send]] = {
-    "malformed": lambda client: _post(client, b'{"model": "model", "input": ['),
-    "50 MB": lambda client: _post(client, b" " * _HUGE),
-    "half-open": _half_open,
-    "wrong key": lambda client: _post(client, b"{}", "not-the-key-of-this-server"),
-    "NUL": lambda client: _post(client, b'{"model": "model", "input": "a\\u0000b"}'),
-    "lone surrogate": lambda client: _post(client, b'{"model": "model", "input": "\\ud800"}'),
-    "cancelled": _cancelled,
-    "binary": lambda client: _post(client, bytes(range(256))),
-}
+    async def _post(self, asked: dict[str, Any]) -> httpx.Response:
+        try:
+            return await self._client.post(_PATH, json=asked)
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            # A server may close a connection while it is idle, and a client only sees that when it asks.
+            answer = await self._client.post(_PATH, json=asked, headers={"Connection": "close"})
+            self.found.reconnected += 1
+            return answer

@@ -23,6 +23,7 @@ from e5_onnx.options import Mode
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.serve_load.abuse import Target, abuse, after
+from e5_onnx_perf.serve_load.kills import kill_workers
 from e5_onnx_perf.serve_load.load import Latencies, singles, throughput
 from e5_onnx_perf.serve_load.servers import ServerProcess, our_server, peer_server
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
@@ -37,6 +38,7 @@ EXAMPLE: Final = "  e5-perf serve e5-small-int8 --seconds 600 --out serve"
 
 _CLIENTS, _ROUNDS = 32, 3
 _REQUESTS, _SINGLES, _BESIDE, _BULK = 96, 200, 60, 2000
+_FILES, _KILLS = 160, 6
 _KEY: Final = "the-key-of-this-measurement"
 _MODES: Final[tuple[Mode, ...]] = ("latency", "throughput")
 Values = dict[str, Any]
@@ -82,7 +84,11 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _harmed(abuse: Values) -> bool:
     failed = any(status == "500" for status in abuse["refused"])
-    return bool(abuse["wrong"] or abuse["unanswered"] or abuse["exit_code"] or failed)
+    kills = abuse["kills"]
+    killed = kills["wrong"] or kills["left_over"] or kills["lost"] > kills["workers"]
+    return bool(
+        abuse["wrong"] or abuse["unanswered"] or abuse["unhealthy"] or abuse["exit_code"] or failed or killed
+    )
 
 
 def _throughput(model: Embedder, servers: Sequence[ServerProcess], maker: TextMaker) -> list[Values]:
@@ -144,9 +150,12 @@ def _abuse(folder: Path, maker: TextMaker, *, seconds: float) -> Values:
     with Embedder(folder, overflow="truncate") as model:
         truth = model.embed_queries(texts)
     os.environ["E5_ONNX_KEYS"] = _KEY
-    with our_server(folder, "--header-timeout", "2") as server:
+    short = ("--header-timeout", "2", "--body-timeout", "2", "--send-timeout", "2")
+    with our_server(folder, *short, files=_FILES) as server:
         found = abuse(Target(server.url, _KEY, texts, truth, server.pid), until=after(seconds))
         alive, code = server.alive, server.stop()
+    with our_server(folder, "--workers", "2", "--threads", "1") as server:
+        killed = kill_workers(Target(server.url, _KEY, texts, truth, server.pid), count=_KILLS)
     tenth = max(1, len(found.memory_mb) // 10)
     settled = max(found.memory_mb[: 2 * tenth])
     return {
@@ -155,9 +164,13 @@ def _abuse(folder: Path, maker: TextMaker, *, seconds: float) -> Values:
         "wrong": found.wrong,
         "refused": dict(sorted(found.refused.items())),
         "unanswered": dict(sorted(found.unanswered.items())),
+        "reconnected": found.reconnected,
+        "unhealthy": found.unhealthy,
+        "health_at_most_s": round(max(found.health_s), 3),
         "broken": dict(sorted(found.statuses.items())),
         "alive_at_the_end": alive,
         "exit_code": code,
+        "kills": asdict(killed),
         "memory_after_a_fifth_mb": round(settled, 1),
         "memory_at_most_later_mb": round(max(found.memory_mb[2 * tenth :] or [settled]), 1),
     }

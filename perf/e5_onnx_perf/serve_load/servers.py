@@ -17,6 +17,7 @@ from typing import Final, Self
 from e5_onnx_perf.errors import WorkerError
 
 _PATIENCE_S: Final = 120
+_FEW_FILES: Final = "e5_onnx_perf.serve_load.few_files"
 _PEER: Final = "e5_onnx_perf.serve_load.one_pager"
 
 
@@ -80,19 +81,21 @@ class ServerProcess:
         self._log.close()
 
 
-def our_server(folder: Path, *words: str, name: str = "e5 serve") -> ServerProcess:
+def our_server(folder: Path, *words: str, name: str = "e5 serve", files: int | None = None) -> ServerProcess:
     """`e5 serve FOLDER`, with queries as the default role.
 
     Args:
         folder: The model folder.
         words: More of the command line.
         name: For tables.
+        files: File descriptors that it may have, or None for as many as we.
 
     Raises:
         WorkerError: If it does not start.
     """
     port = _free_port()
-    command = [sys.executable, "-m", "e5_onnx.cli", "serve", str(folder), "--name", "model"]
+    program = ["e5_onnx.cli"] if files is None else [_FEW_FILES, str(files)]
+    command = [sys.executable, "-m", *program, "serve", str(folder), "--name", "model"]
     return ServerProcess(
         name,
         [*command, "--default-role", "query", "--log-level", "warning", "--port", str(port), *words],
