@@ -26,7 +26,7 @@ FLAG = re.compile(r"(?<![\w-])--[a-z]")
 # Another program's command, ready to copy.
 FOREIGN = re.compile(r"`hf [^`]*`")
 # Words of a command that is started, not of a message.
-STARTED = {("serve/workers.py", "--listen-fd")}
+STARTED = {("serve/workers.py", "--listen-fd"), ("serve/workers.py", "--supervisor-fd")}
 # Commands written out in full, in a card or in a remedy.
 COMMAND = re.compile(r"^ --task '\.\.\.'$|\b(e5|e5-perf) [a-z]+ ")
 # Set from Python alone.

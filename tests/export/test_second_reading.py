@@ -84,7 +84,9 @@ def test_a_file_that_it_does_not_understand(folder):
     checkpoint = open_checkpoint(str(folder))
     tensors = encoded(tiny_weights(SHAPE))
     write_safetensors(folder / "model.safetensors", {name: tensors[name] for name in tensors if name != KEY})
-    with pytest.raises(CheckpointError, match=f"finds no tensor in it for '{KEY}': compare with `--ref"):
+    with pytest.raises(
+        CheckpointError, match=f"finds no tensor in it for '{KEY}': compare with reference='torch'"
+    ):
         read_again(checkpoint).read(KEY)
     write_safetensors(folder / "model.safetensors", {KEY: tensors[KEY]})
     with pytest.raises(CheckpointError, match="holds 0 word tables where one belongs"):
