@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from e5_onnx.errors import E5Error, MissingExtraError
-from e5_onnx.integrations.errors import MixedVectorsError
+from e5_onnx.integrations.errors import DocumentTypeError, MixedVectorsError
 from e5_onnx.integrations.fingerprints import FINGERPRINT_KEY, refuse_others
 
 EXTRAS = {
@@ -38,3 +38,10 @@ def test_stored_fingerprints_are_compared() -> None:
         "the store holds vectors of the model with fingerprint bb, this model's is aa: they cannot be "
         "compared; open the model that they were made with, or embed everything again elsewhere"
     )
+
+
+def test_what_is_no_document_is_named() -> None:
+    error = DocumentTypeError(dict, "pass Documents")
+    assert isinstance(error, TypeError)
+    assert str(error) == "a document is dict, not Document: pass Documents"
+    assert (error.found, error.instead) == (dict, "pass Documents")

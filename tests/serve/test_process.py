@@ -224,12 +224,22 @@ def test_the_time_of_a_request_holds_before_the_model_too(
 def test_tokens_have_the_limits_of_vectors(
     serve_app: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The process of the tests may hold more than the limit.
+    monkeypatch.setattr(memory, "resident_mb", lambda: 999.0)
     served = serve_app(default_role="query", limits=Limits(max_tokens=1000, max_memory_mb=1000))
     assert served.post("/tokenize", inputs="moon").status_code == 200
     refused = served.post("/tokenize", inputs="moon river " * 5000)
     assert (refused.status_code, refused.json()["error"]["code"]) == (413, "request_too_large")
     monkeypatch.setattr(memory, "resident_mb", lambda: 1001.0)
     assert served.post("/tokenize", inputs="moon").status_code == 503
+
+
+def test_no_work_is_begun_while_stopping(serve_app: Callable[..., Served]) -> None:
+    served = serve_app(default_role="query")
+    served.state.stopping = True
+    answer = served.post("/embed", inputs="moon")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "shutting_down")
+    assert answer.headers["retry-after"] == "5"
 
 
 def test_what_lies_unused_is_given_back_before_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
