@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import io
 import json
 import os
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-import e5_onnx
 from e5_onnx.cli import _parser, main
 from e5_onnx.cli.printing import print_json
 
@@ -91,34 +89,6 @@ def test_every_option_is_explained(name: str, action: argparse.Action) -> None:
     assert not re.match(r"default\b|of |that |at |for ", text)
     says = re.search(r"default|required", text) is not None
     assert says or action.required or action.default is None or action.dest in ("stale", "json")
-
-
-# Of another program, and between the processes of a server.
-OF_OTHERS = ("--local-dir", "--listen-fd")
-
-
-def test_only_the_command_line_speaks_of_flags() -> None:
-    """Messages of the library name parameters; `e5_onnx.cli` alone writes them as flags."""
-    package = Path(e5_onnx.__file__).parent
-    wrong = []
-    for file in package.rglob("*.py"):
-        if file.is_relative_to(package / "cli"):
-            continue
-        tree = ast.parse(file.read_text("utf-8"))
-        documents = {
-            id(node.body[0].value)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-        }
-        wrong += [
-            f"{file.relative_to(package)}:{node.lineno}: {node.value}"
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents
-            if (found := re.search(r"(?<![\w-])--[a-z-]+", node.value)) and found[0] not in OF_OTHERS
-        ]
-    assert not wrong
 
 
 def test_a_query_that_is_not_utf8(tiny_folder: Path, tmp_path: Path) -> None:
