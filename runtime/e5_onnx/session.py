@@ -161,6 +161,13 @@ def _load(folder: Path, options: onnxruntime.SessionOptions) -> onnxruntime.Infe
         )
 
 
+# onnxruntime 1.30 follows no link out of the model's own part of the Hub's cache; 1.32 does.
+_LINKED: Final = "escapes model directory"
+_REMEDY: Final = (
+    "; upgrade onnxruntime, or make a folder without links with `hf download REPO --local-dir DIR`"
+)
+
+
 # onnxruntime's exceptions share no base of their own: each derives from Exception directly.
 @contextmanager
 def map_load_errors() -> Iterator[None]:
@@ -168,7 +175,7 @@ def map_load_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise ModelLoadError(GRAPH_NAME, str(error)) from error
+        raise ModelLoadError(GRAPH_NAME, f"{error}{_REMEDY if _LINKED in str(error) else ''}") from error
 
 
 @contextmanager

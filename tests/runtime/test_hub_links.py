@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from runtime_folders import flip
 
 from e5_onnx import Embedder
-from e5_onnx.errors import IntegrityError, UnsafeFolderError
+from e5_onnx.errors import IntegrityError, ModelLoadError, UnsafeFolderError
+from e5_onnx.session import map_load_errors
 from e5_onnx.verify import verify_folder
 
 pytestmark = [
@@ -21,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="the hub's library makes no links there"),
 ]
 WEIGHTS = "model.onnx.data"
+ONNXRUNTIME = tuple(map(int, version("onnxruntime").split(".")[:2]))
 
 
 def link(at: Path, to: Path) -> None:
@@ -59,10 +62,21 @@ def test_a_snapshot_opens(snapshot: Path, tiny_folder: Path, tmp_path: Path) -> 
     (tmp_path / "link").symlink_to(snapshot)
     with Embedder(tiny_folder, threads=1) as model:
         expected = model.embed_documents("moon")
+    if (tmp_path / "hub" / "blobs").exists() and ONNXRUNTIME < (1, 32):
+        with pytest.raises(ModelLoadError, match="upgrade onnxruntime, or make a folder without links"):
+            Embedder(snapshot, threads=1)
+        return
     for folder in (snapshot, tmp_path / "link"):
         with Embedder(folder, threads=1, cache_dir=tmp_path / "cache") as model:
             np.testing.assert_array_equal(model.embed_documents("moon"), expected)
     verify_folder(snapshot, threads=1)
+
+
+def test_an_older_onnxruntime_has_a_remedy() -> None:
+    with pytest.raises(ModelLoadError, match="hf download REPO --local-dir DIR"), map_load_errors():
+        raise RuntimeError("External data path escapes model directory.")
+    with pytest.raises(ModelLoadError, match=r"broken$"), map_load_errors():
+        raise RuntimeError("broken")
 
 
 def test_linked_weights_are_hashed_whole_on_open(snapshot: Path) -> None:
