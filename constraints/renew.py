@@ -17,7 +17,7 @@ REFERENCE = "browser chroma clients examples haystack langchain llama-index mteb
 # By lock: extras of the package and groups of dependencies.
 LOCKS = {
     "reference": (f"{CORE} {REFERENCE}", ""),
-    "optimum": ("lean peers", "test"),
+    "optimum": ("demo lean peers", "test"),
     "core": (CORE, ""),
     "demo": ("demo lean", ""),
     "serve": ("lean serve", ""),
