@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tiny_models import BERT, InMemoryWeights, config, stored, tiny_weights
 from tiny_tokenizers import write_tiny_tokenizer, write_tokenizer_config
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 
 _NUMPY = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from e5_onnx.cpu import cpu_facts
-from e5_onnx.threads import choose_threads
+from e5_onnx.machine.cpu import cpu_facts
+from e5_onnx.machine.threads import choose_threads
 
 TINY_FOLDER = Path(__file__).parent / "data" / "tiny_e5"
 

@@ -9,7 +9,7 @@ import torch
 import transformers
 from tiny_models import KINDS, config
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 
 
 def save_random_model(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tiny_models import InMemoryWeights
 
-from e5_onnx.manifest import Architecture, Pooling
+from e5_onnx.model_folder.manifest import Architecture, Pooling
 
 Vector = list[float]
 

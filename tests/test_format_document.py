@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from data.make_tiny_e5 import make_tiny_e5
 
-from e5_onnx.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest
+from e5_onnx.model_folder.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "format.md").read_text("utf-8")
 NOT_IN_THE_FILE = {"extra"}

@@ -13,7 +13,7 @@ import pytest
 from e5_onnx.cli.flags import FLAGS
 from e5_onnx_export.cli import _parser
 from e5_onnx_export.cli_flags import FLAGS as EXPORT_FLAGS
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.request import RecipeRequest
 from e5_onnx_export.request import ExportRequest, QuantizationRequest
 
 RUNTIME = Path(__file__).parents[1] / "runtime" / "e5_onnx"

@@ -29,9 +29,9 @@ import e5_onnx_export
 import e5_onnx_export.cli
 import e5_onnx_perf.cli
 from e5_onnx import Embedder
-from e5_onnx.manifest import MANIFEST_NAME, Parity
+from e5_onnx.model_folder.manifest import MANIFEST_NAME, Parity
 from e5_onnx.recipes import WEB_SEARCH_TASK
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.tokens.tokenization import OverflowPolicy
 from e5_onnx_export import ExportReport, ExportRequest
 
 ROOT = Path(__file__).parents[1]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from tiny_tokenizers import write_tokenizer_config
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 
 Floats = NDArray[np.float32]
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx import Embedder
-from e5_onnx.manifest import MANIFEST_NAME
+from e5_onnx.model_folder.manifest import MANIFEST_NAME
 
 HERE: Final = Path(__file__).parent
 DEFAULT_FOLDER: Final = Path("demo/e5-small")

@@ -19,7 +19,7 @@ for _module in ("huggingface_hub", "onnx", "onnx_ir", "safetensors", "tqdm"):
 
 from e5_onnx_export.errors import ExportError, ParityError  # noqa: E402
 from e5_onnx_export.pipeline import export  # noqa: E402
-from e5_onnx_export.recipe_request import RecipeRequest  # noqa: E402
+from e5_onnx_export.recipe.request import RecipeRequest  # noqa: E402
 from e5_onnx_export.request import ExportReport, ExportRequest  # noqa: E402
 
 __all__ = ["ExportError", "ExportReport", "ExportRequest", "ParityError", "RecipeRequest", "export"]

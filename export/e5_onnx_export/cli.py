@@ -14,15 +14,14 @@ from typing import Final, get_args
 
 from e5_onnx.cli.flags import with_flags
 from e5_onnx.errors import E5Error
-from e5_onnx.manifest import Pooling, Precision
 from e5_onnx.messages import messages_may_be_lost
+from e5_onnx.model_folder.manifest import Pooling, Precision
 from e5_onnx.recipes import RecipeName
-from e5_onnx_export import card_command
+from e5_onnx_export.cards import command as card_command
 from e5_onnx_export.cli_flags import FLAGS, FlagProgress
 from e5_onnx_export.errors import RecipeError, RequestError
 from e5_onnx_export.pipeline import export
-from e5_onnx_export.quantize.rounding import WeightBits
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.request import RecipeRequest
 from e5_onnx_export.request import (
     ExportReport,
     ExportRequest,
@@ -31,6 +30,7 @@ from e5_onnx_export.request import (
     ReferenceOption,
     TableBits,
 )
+from e5_onnx_export.rounding.rounding import WeightBits
 
 _DONE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 

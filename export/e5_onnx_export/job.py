@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from e5_onnx_export.checkpoint import Checkpoint
 from e5_onnx_export.progress import Progress
-from e5_onnx_export.recipe_detection import EncodingChoice
+from e5_onnx_export.recipe.detection import EncodingChoice
 from e5_onnx_export.request import ExportRequest
 
 

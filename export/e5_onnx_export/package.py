@@ -11,8 +11,8 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from e5_onnx.atomic_file import sync_files
-from e5_onnx.manifest import MANIFEST_NAME
+from e5_onnx.machine.atomic_file import sync_files
+from e5_onnx.model_folder.manifest import MANIFEST_NAME
 from e5_onnx_export.errors import DiskSpaceError, OutputExistsError
 
 _PARTIAL: Final = ".partial-"

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.manifest import Parity
+from e5_onnx.model_folder.manifest import Parity
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from e5_onnx_export.errors import UnsupportedModelError
 from e5_onnx_export.job import Job
 from e5_onnx_export.package import atomic_folder, check_target, require_space
-from e5_onnx_export.packed import write_packed
+from e5_onnx_export.precision.packed import write_packed
+from e5_onnx_export.precision.resources import disk_need, peak_rss_mb
 from e5_onnx_export.progress import Progress, QuietProgress
-from e5_onnx_export.recipe_detection import detect
+from e5_onnx_export.recipe.detection import detect
 from e5_onnx_export.request import ExportReport, ExportRequest, GraphKind
-from e5_onnx_export.resources import disk_need, peak_rss_mb
-from e5_onnx_export.standard import write_standard
+from e5_onnx_export.standard.folder import write_standard
 
 _WRITERS: Final[dict[GraphKind, Callable[[Job, Path], Parity]]] = {
     "packed": write_packed,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from e5_onnx.manifest import Parity, Precision
+from e5_onnx.model_folder.manifest import Parity, Precision
 from e5_onnx_export.errors import RequestError
-from e5_onnx_export.quantize.rounding import WeightBits
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.request import RecipeRequest
+from e5_onnx_export.rounding.rounding import WeightBits
 
 GraphKind = Literal["packed", "standard"]
 TableBits = Literal[4, 8]

@@ -11,7 +11,6 @@ from importlib.metadata import version
 
 from e5_onnx import errors as _errors
 from e5_onnx.embedder import Embedder
-from e5_onnx.encoded import Encoded
 from e5_onnx.errors import (
     CacheWarning,
     CheckpointFolderError,
@@ -45,11 +44,12 @@ from e5_onnx.errors import (
     UnsafeCacheError,
     UnsafeFolderError,
 )
-from e5_onnx.exact_int8 import ExactInt8
-from e5_onnx.manifest import Manifest
-from e5_onnx.options import Mode
+from e5_onnx.inference.encoded import Encoded
+from e5_onnx.inference.exact_int8 import ExactInt8
+from e5_onnx.inference.options import Mode
+from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx.recipes import Role
-from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice
+from e5_onnx.tokens.tokenization import OverflowPolicy, TokenizerChoice
 from e5_onnx.verify import VerifyReport, verify_folder
 
 __all__ = [

@@ -8,7 +8,7 @@ from typing import Final, Literal, get_args
 
 from e5_onnx.errors import OptionError
 from e5_onnx.recipes import Role
-from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice
+from e5_onnx.tokens.tokenization import OverflowPolicy, TokenizerChoice
 
 VectorType = Literal["float32", "float16", "int8"]
 BadRowPolicy = Literal["reject", "stop"]

@@ -14,20 +14,20 @@ from typing import Never, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.encoded import Encoded
-from e5_onnx.engine import Request
 from e5_onnx.errors import RoleMissingError, TruncationWarning
-from e5_onnx.exact_int8 import ExactInt8
-from e5_onnx.folder import folder_path
-from e5_onnx.lifetime import Lifetime
-from e5_onnx.manifest import Manifest
+from e5_onnx.inference.encoded import Encoded
+from e5_onnx.inference.engine import Request
+from e5_onnx.inference.exact_int8 import ExactInt8
+from e5_onnx.inference.lifetime import Lifetime
+from e5_onnx.inference.options import DEFAULT_TOKEN_BUDGET, Mode, Options
+from e5_onnx.machine.threads import choose_threads
+from e5_onnx.model_folder.folder import folder_path
+from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx.opening import open_engine
-from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Mode, Options
 from e5_onnx.recipes import Role
-from e5_onnx.streaming import chunks
-from e5_onnx.texts import Texts, each_text
-from e5_onnx.threads import choose_threads
-from e5_onnx.tokenization import OverflowPolicy, TokenizerChoice
+from e5_onnx.text_input.streaming import chunks
+from e5_onnx.text_input.texts import Texts, each_text
+from e5_onnx.tokens.tokenization import OverflowPolicy, TokenizerChoice
 
 
 class Embedder:

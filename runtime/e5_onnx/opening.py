@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from e5_onnx.engine import Engine
 from e5_onnx.errors import FingerprintError, FormatVersionError, ManifestError, OptionError
-from e5_onnx.exact_int8 import needs_exact_kernels
-from e5_onnx.folder import ModelFolder, open_folder
-from e5_onnx.manifest import FORMAT_VERSION, GRAPH_NAME, Manifest
-from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
+from e5_onnx.inference.engine import Engine
+from e5_onnx.inference.exact_int8 import needs_exact_kernels
+from e5_onnx.inference.options import DEFAULT_TOKEN_BUDGET, Options
+from e5_onnx.inference.session import INPUTS, Session, require_onnxruntime
+from e5_onnx.model_folder.folder import ModelFolder, open_folder
+from e5_onnx.model_folder.manifest import FORMAT_VERSION, GRAPH_NAME, Manifest
 from e5_onnx.prepacked.sessions import open_session
-from e5_onnx.session import INPUTS, Session, require_onnxruntime
-from e5_onnx.tokenization import TokenizerChoice, open_tokenizer
+from e5_onnx.tokens.opening import open_tokenizer
+from e5_onnx.tokens.tokenization import TokenizerChoice
 
 
 def open_engine(path: Path, options: Options, threads: int) -> Engine:

@@ -11,19 +11,19 @@ from typing import Final
 
 import numpy as np
 
-from e5_onnx.engine import Engine, Request
 from e5_onnx.errors import IntegrityError, MissingFileError, ModelLoadError
 from e5_onnx.errors.folder import COPY_AGAIN
-from e5_onnx.folder import open_folder
-from e5_onnx.golden import Golden, read_golden
-from e5_onnx.manifest import GOLDEN_NAME, LEAN_TOKENIZER_NAME, Manifest
+from e5_onnx.inference.engine import Engine, Request
+from e5_onnx.inference.session import require_onnxruntime
+from e5_onnx.machine.threads import choose_threads
+from e5_onnx.model_folder.folder import open_folder
+from e5_onnx.model_folder.golden import Golden, read_golden
+from e5_onnx.model_folder.manifest import GOLDEN_NAME, LEAN_TOKENIZER_NAME, Manifest
 from e5_onnx.opening import open_frugal_engine
 from e5_onnx.prepacked.cache import PrepackedCache
 from e5_onnx.prepacked.place import cache_root, has_place
 from e5_onnx.recipes import ROLES, Role
-from e5_onnx.session import require_onnxruntime
-from e5_onnx.threads import choose_threads
-from e5_onnx.tokenization import open_tokenizer
+from e5_onnx.tokens.opening import open_tokenizer
 
 # A folder says itself how far another CPU may be off, and may not say just anything.
 _MOST_IN_FP32, _MOST_QUANTISED = 1e-4, 5e-2

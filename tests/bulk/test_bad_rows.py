@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from bulk_inputs import WRITERS, read_columns, read_rejects, read_vectors, rows, write, write_compressed
 
-from e5_onnx import Embedder, records
+from e5_onnx import Embedder
 from e5_onnx.bulk.errors import InputFileError, RowError
 from e5_onnx.bulk.run import Summary, run_bulk
 from e5_onnx.bulk_job import Columns, Job
+from e5_onnx.text_input import records
 
 LONG = "moon " * 400
 

@@ -15,7 +15,7 @@ from e5_onnx.bulk.errors import InputFileError
 from e5_onnx.bulk.plan import Plan
 from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk_job import Columns
-from e5_onnx.text_files import find_files, recognise
+from e5_onnx.text_input.text_files import find_files, recognise
 
 TYPES = {
     "whole numbers": ([1, 2, None], pa.int64()),

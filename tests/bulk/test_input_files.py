@@ -19,7 +19,7 @@ from e5_onnx.bulk.run import run_bulk
 from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx.cli import main
-from e5_onnx.text_files import find_files, recognise
+from e5_onnx.text_input.text_files import find_files, recognise
 
 ENDINGS = {
     "a.CSV": ("csv", "none"),

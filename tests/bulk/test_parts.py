@@ -30,8 +30,8 @@ from e5_onnx.bulk.vectors import quantise
 from e5_onnx.bulk.work import Tell, Work, open_model
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx.errors import OptionError
-from e5_onnx.folder import ModelFolder
-from e5_onnx.text_files import find_files, recognise
+from e5_onnx.model_folder.folder import ModelFolder
+from e5_onnx.text_input.text_files import find_files, recognise
 
 
 @given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 12), st.data())

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from bulk_inputs import contents, rows, write
 
-from e5_onnx import atomic_file
 from e5_onnx.bulk.journal import Journal, Receipt, read_journal
 from e5_onnx.bulk.layout import Layout
 from e5_onnx.bulk.run import run_bulk
 from e5_onnx.bulk_job import Job
+from e5_onnx.machine import atomic_file
 
 MOMENTS = 36
 

@@ -17,10 +17,10 @@ sys.path.insert(0, str(TESTS))
 from tiny_models import XLM_ROBERTA, tiny_weights, write_checkpoint  # noqa: E402
 from tiny_tokenizers import write_tiny_tokenizer  # noqa: E402
 
-from e5_onnx.manifest import Precision  # noqa: E402
-from e5_onnx_export.card_parts import CARD_NAME  # noqa: E402
+from e5_onnx.model_folder.manifest import Precision  # noqa: E402
+from e5_onnx_export.cards.parts import CARD_NAME  # noqa: E402
 from e5_onnx_export.pipeline import export  # noqa: E402
-from e5_onnx_export.recipe_detection import RecipeRequest  # noqa: E402
+from e5_onnx_export.recipe.detection import RecipeRequest  # noqa: E402
 from e5_onnx_export.request import ExportRequest  # noqa: E402
 
 FOLDER = TESTS / "data" / "tiny_e5"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from e5_onnx_export import ExportRequest, export
-from e5_onnx_export.recipe_detection import RecipeRequest
+from e5_onnx_export.recipe.detection import RecipeRequest
 
 pytestmark = [pytest.mark.reference, pytest.mark.real, pytest.mark.slow]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from e5_onnx.folder import open_folder
-from e5_onnx_export.accuracy_card import accuracy_table, fidelity_lines, merge_accuracy
+from e5_onnx.model_folder.folder import open_folder
+from e5_onnx_export.cards.accuracy import accuracy_table, fidelity_lines, merge_accuracy
 from e5_onnx_export.cli import main
 from e5_onnx_export.errors import CardError
 

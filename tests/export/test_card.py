@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from tiny_models import BERT, XLM_ROBERTA
 
-from e5_onnx.manifest import FileEntry, Manifest, Parity, Source
+from e5_onnx.model_folder.manifest import FileEntry, Manifest, Parity, Source
 from e5_onnx.recipes import E5_INSTRUCT, PLAIN, Recipe
-from e5_onnx_export.card import ACCURACY_BEGIN, ACCURACY_END, merge_accuracy, model_card
+from e5_onnx_export.cards.card import ACCURACY_BEGIN, ACCURACY_END, merge_accuracy, model_card
 
 MANIFEST = Manifest(
     source=Source("intfloat/multilingual-e5-large-instruct", "274baa4", "mit", "a" * 64),

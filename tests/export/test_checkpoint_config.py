@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tiny_models import BERT, BODIES, ROBERTA, XLM_ROBERTA, config
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx_export.checkpoint.config import read_architecture
 from e5_onnx_export.errors import CheckpointError, UnsupportedModelError
 

@@ -13,7 +13,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from e5_onnx.errors import MissingExtraError
-from e5_onnx.manifest import Architecture, Source
+from e5_onnx.model_folder.manifest import Architecture, Source
 from e5_onnx_export.checkpoint import demo, open_checkpoint
 from e5_onnx_export.errors import CheckpointError, RevisionError
 

@@ -10,7 +10,7 @@ import pytest
 
 from e5_onnx.errors import MissingExtraError
 from e5_onnx_export.errors import CheckpointError, ToolError
-from e5_onnx_export.foreign import foreign_tool
+from e5_onnx_export.reference.foreign import foreign_tool
 
 
 def test_what_a_tool_says_is_not_heard(capfd):

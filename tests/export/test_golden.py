@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from e5_onnx_export import golden
+from e5_onnx_export.compare import golden
 from e5_onnx_export.texts import SampleText, golden_texts
 
 TEXTS = (

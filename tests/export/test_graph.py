@@ -12,8 +12,8 @@ import pytest
 from tiny_models import BODIES as ALL_BODIES
 from tiny_models import tiny_weights
 
-from e5_onnx.batching import pad
-from e5_onnx.manifest import Architecture
+from e5_onnx.inference.batching import pad
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx.silent import onnxruntime
 from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, Activations, StaticScale
 from e5_onnx_export.graph.builder import GraphBuilder
@@ -22,11 +22,11 @@ from e5_onnx_export.graph.int8 import Int8Linear, Int8Table
 from e5_onnx_export.graph.linear_id import LinearId, input_width, linear_ids
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.graph.tensors import Affine, EncoderTensors
+from e5_onnx_export.graph.weight_file import WeightFile
 from e5_onnx_export.progress import QuietProgress
 from e5_onnx_export.quantize.capture import InputSample, capture_inputs
-from e5_onnx_export.quantize.rounding import round_columns
 from e5_onnx_export.reference.numpy_forward import NumpyReference
-from e5_onnx_export.weight_file import WeightFile
+from e5_onnx_export.rounding.rounding import round_columns
 
 Ids = Sequence[np.ndarray]
 

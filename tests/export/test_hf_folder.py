@@ -11,12 +11,12 @@ from safetensors.numpy import load_file
 from tiny_models import BERT, BODIES, KINDS, ROBERTA, XLM_ROBERTA, InMemoryWeights, tiny_weights
 from tiny_tokenizers import write_tiny_bert_tokenizer, write_tiny_tokenizer
 
-from e5_onnx.manifest import Source
-from e5_onnx_export import hf_folder
+from e5_onnx.model_folder.manifest import Source
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from e5_onnx_export.errors import CheckpointError
-from e5_onnx_export.hf_folder import write_hf_folder
-from e5_onnx_export.special_tokens import special_tokens
+from e5_onnx_export.recipe.special_tokens import special_tokens
+from e5_onnx_export.standard import hf_folder
+from e5_onnx_export.standard.hf_folder import write_hf_folder
 
 WORDS = "embeddings.word_embeddings.weight"
 TOKENS = {

@@ -15,9 +15,9 @@ from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.int4 import LINEAR_BLOCK, Int4Linear, Int4Table, table_block
 from e5_onnx_export.graph.tables import WORD_TABLE
 from e5_onnx_export.graph.tensors import Affine
-from e5_onnx_export.quantize.four_bit import FourBit, round_linear, round_to_nearest, unpack
-from e5_onnx_export.quantize.product_error import relative_error
-from e5_onnx_export.weight_file import WeightFile
+from e5_onnx_export.graph.weight_file import WeightFile
+from e5_onnx_export.rounding.four_bit import FourBit, round_linear, round_to_nearest, unpack
+from e5_onnx_export.rounding.product_error import relative_error
 
 WEIGHT = np.random.default_rng(0).normal(0, 1, (96, 40)).astype(np.float32)
 

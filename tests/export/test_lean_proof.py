@@ -9,15 +9,15 @@ import pytest
 from golden_tokens import real_tokenizer_json
 from tiny_tokenizers import write_plain_tiny_tokenizer, write_tiny_bert_tokenizer, write_tiny_tokenizer
 
-from e5_onnx.lean_tokenizer import DOUBTFUL, LeanTokenizer, installed_version, open_lean
-from e5_onnx.manifest import LEAN_TOKENIZER_NAME, TOKENIZER_NAME
-from e5_onnx.manifest import LeanTokenizer as Proof
+from e5_onnx.model_folder.manifest import LEAN_TOKENIZER_NAME, TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import LeanTokenizer as Proof
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, Recipe, Template
-from e5_onnx.tokenization import TokenizedText
-from e5_onnx_export import lean_proof
-from e5_onnx_export.lean_proof import prove_lean
-from e5_onnx_export.recipe_detection import EncodingChoice
-from e5_onnx_export.varied_texts import every_character, varied_texts
+from e5_onnx.tokens.lean_tokenizer import DOUBTFUL, LeanTokenizer, installed_version, open_lean
+from e5_onnx.tokens.tokenization import TokenizedText
+from e5_onnx_export.compare import lean_proof
+from e5_onnx_export.compare.lean_proof import prove_lean
+from e5_onnx_export.recipe.detection import EncodingChoice
+from e5_onnx_export.texts.varied_texts import every_character, varied_texts
 
 SENTENCES = ("The river is wide.", "Где находится город?", "東京は大きい。")
 

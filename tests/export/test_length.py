@@ -10,8 +10,8 @@ from tiny_tokenizers import write_tokenizer_config
 from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_export.checkpoint.transformer_file import TRANSFORMER_FILE_NAMES
 from e5_onnx_export.errors import CheckpointError
-from e5_onnx_export.recipe_detection import detect
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.detection import detect
+from e5_onnx_export.recipe.request import RecipeRequest
 
 NAME = "sentence_bert_config.json"
 # The model's own: 34 rows of positions, of which two are not for tokens.

@@ -12,7 +12,7 @@ from tiny_models import BERT, XLM_ROBERTA, tiny_weights
 
 from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_export.errors import CheckpointError, SourceNotFoundError
-from e5_onnx_export.recipe_detection import RecipeRequest, detect
+from e5_onnx_export.recipe.detection import RecipeRequest, detect
 
 WORDS = "embeddings.word_embeddings.weight"
 LIBRARY = "sentence_transformers.models."

@@ -13,7 +13,7 @@ import scalar_encoder
 from tiny_models import BERT, BODIES, ROBERTA, XLM_ROBERTA, InMemoryWeights, tiny_weights, write_checkpoint
 
 from e5_onnx.errors import MissingExtraError
-from e5_onnx.manifest import Source
+from e5_onnx.model_folder.manifest import Source
 from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.errors import CheckpointError

@@ -9,9 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from e5_onnx.manifest import Parity
+from e5_onnx.model_folder.manifest import Parity
+from e5_onnx_export.compare.parity import (
+    Limit,
+    gate,
+    gate_cosine,
+    gate_fp32,
+    measure,
+    parity_batches,
+    worst_language,
+)
 from e5_onnx_export.errors import ParityError
-from e5_onnx_export.parity import Limit, gate, gate_cosine, gate_fp32, measure, parity_batches, worst_language
 
 GOOD = Parity(
     checked=True,

@@ -14,12 +14,13 @@ from tiny_tokenizers import write_tiny_tokenizer
 from waiting import until
 
 from e5_onnx import Embedder, verify_folder
-from e5_onnx.manifest import parse_manifest
-from e5_onnx_export import ExportRequest, ParityError, RecipeRequest, export, full_precision, pipeline
+from e5_onnx.model_folder.manifest import parse_manifest
+from e5_onnx_export import ExportRequest, ParityError, RecipeRequest, export, pipeline
 from e5_onnx_export.cli import main
 from e5_onnx_export.errors import CalibrationError, DiskSpaceError, UnsupportedModelError
+from e5_onnx_export.graph.weight_file import WeightFile
+from e5_onnx_export.precision import full as full_precision
 from e5_onnx_export.request import QuantizationRequest
-from e5_onnx_export.weight_file import WeightFile
 
 SHAPE = replace(XLM_ROBERTA, hidden=32, heads=4, intermediate=64, positions=130)
 RECIPE = RecipeRequest("e5-instruct")
@@ -332,7 +333,7 @@ class TestCommand:
 WRITING_EXPORT = """
 import sys
 from e5_onnx_export.cli import main
-from e5_onnx_export.weight_file import WeightFile
+from e5_onnx_export.graph.weight_file import WeightFile
 append = WeightFile.append
 def append_and_wait(*given):
     append(*given)

@@ -15,8 +15,8 @@ from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_export.cli import _parser, _request
 from e5_onnx_export.cli_flags import FLAGS
 from e5_onnx_export.errors import CheckpointError, RecipeError, UnknownRecipeError, UnsupportedModelError
-from e5_onnx_export.recipe_detection import detect
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.detection import detect
+from e5_onnx_export.recipe.request import RecipeRequest
 
 NOTHING = RecipeRequest()
 FILE = "config_sentence_transformers.json"

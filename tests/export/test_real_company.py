@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from e5_onnx.batching import pad
+from e5_onnx.inference.batching import pad
 from e5_onnx.silent import onnxruntime
 from e5_onnx_export import ExportRequest, export
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.request import RecipeRequest
 from e5_onnx_export.texts import parity_texts
 
 pytestmark = pytest.mark.real

@@ -6,7 +6,7 @@ import pytest
 from checkpoint_folders import write_config, write_folder, write_json
 from tiny_models import BERT, XLM_ROBERTA
 
-from e5_onnx.manifest import Source
+from e5_onnx.model_folder.manifest import Source
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, WEB_SEARCH_TASK, Recipe
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from e5_onnx_export.errors import (
@@ -14,9 +14,9 @@ from e5_onnx_export.errors import (
     UnknownPoolingError,
     UnknownRecipeError,
 )
-from e5_onnx_export.known_models import KNOWN_MODELS
-from e5_onnx_export.recipe_detection import detect
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.detection import detect
+from e5_onnx_export.recipe.known_models import KNOWN_MODELS
+from e5_onnx_export.recipe.request import RecipeRequest
 
 NOTHING = RecipeRequest()
 MEAN = {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}

@@ -13,8 +13,9 @@ from e5_onnx_export.graph.probe import build_probe
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
 from e5_onnx_export.quantize.moments import MomentCollector
-from e5_onnx_export.quantize.product_error import relative_error
-from e5_onnx_export.quantize.rounding import (
+from e5_onnx_export.quantize.search import Treatment, Trial
+from e5_onnx_export.rounding.product_error import relative_error
+from e5_onnx_export.rounding.rounding import (
     LARGEST,
     PAIR_LIMIT,
     ColumnGrid,
@@ -23,7 +24,6 @@ from e5_onnx_export.quantize.rounding import (
     round_linear,
     round_rows,
 )
-from e5_onnx_export.quantize.search import Treatment, Trial
 
 WEIGHT = np.random.default_rng(0).normal(0, 1, (64, 24)).astype(np.float32)
 
@@ -197,5 +197,5 @@ def test_ffn_out_chooses_among_zero_points() -> None:
 
 def test_the_shipped_probe_is_what_the_program_makes(tmp_path: Path) -> None:
     ir.save(build_probe(), tmp_path / "probe.onnx")
-    shipped = Path(e5_onnx.__file__).parent / "int8_probe.onnx"
+    shipped = Path(e5_onnx.__file__).parent / "inference" / "int8_probe.onnx"
     assert (tmp_path / "probe.onnx").read_bytes() == shipped.read_bytes()

@@ -7,9 +7,9 @@ import onnx_ir as ir
 import pytest
 from onnx_ir.tape import Tape
 
-from e5_onnx.session import session_options
+from e5_onnx.inference.session import session_options
 from e5_onnx.silent import onnxruntime
-from e5_onnx_export.quantize.rounding import PAIR_LIMIT, largest_pair_sum
+from e5_onnx_export.rounding.rounding import PAIR_LIMIT, largest_pair_sum
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 5, 40])

@@ -8,8 +8,8 @@ from tiny_models import XLM_ROBERTA
 
 from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_export.errors import CheckpointError, RecipeError, UnsupportedModelError
-from e5_onnx_export.recipe_detection import detect
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.detection import detect
+from e5_onnx_export.recipe.request import RecipeRequest
 
 PLAIN = RecipeRequest(recipe="plain")
 MEAN = {"word_embedding_dimension": 16, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}

@@ -10,9 +10,9 @@ from tiny_models import BERT
 
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, Recipe
 from e5_onnx_export.checkpoint import open_checkpoint
-from e5_onnx_export.recipe_detection import EncodingChoice, detect
-from e5_onnx_export.recipe_request import RecipeRequest
-from e5_onnx_export.sentence_folder import sentence_prompts, write_sentence_files
+from e5_onnx_export.recipe.detection import EncodingChoice, detect
+from e5_onnx_export.recipe.request import RecipeRequest
+from e5_onnx_export.standard.sentence_folder import sentence_prompts, write_sentence_files
 
 
 @pytest.mark.parametrize("recipe", [E5_INSTRUCT, E5_PREFIX, Recipe("custom", "Q {text}", "{text}")])

@@ -14,17 +14,17 @@ from tiny_tokenizers import write_tiny_bert_tokenizer, write_tiny_tokenizer
 
 from e5_onnx import Embedder
 from e5_onnx.errors import MissingExtraError, StandardGraphError
-from e5_onnx_export import standard_trial
 from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_export.errors import ParityError, ToolError
 from e5_onnx_export.job import Job
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.progress import QuietProgress
-from e5_onnx_export.recipe_detection import detect
-from e5_onnx_export.recipe_request import RecipeRequest
+from e5_onnx_export.recipe.detection import detect
+from e5_onnx_export.recipe.request import RecipeRequest
 from e5_onnx_export.request import ExportRequest
-from e5_onnx_export.standard import MARKER_NAME, write_standard
-from e5_onnx_export.standard_trial import Tool, try_standard
+from e5_onnx_export.standard import trial as standard_trial
+from e5_onnx_export.standard.folder import MARKER_NAME, write_standard
+from e5_onnx_export.standard.trial import Tool, try_standard
 
 pytestmark = pytest.mark.optimum
 

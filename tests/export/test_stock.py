@@ -11,19 +11,19 @@ import pytest
 from tiny_models import BERT, BODIES, XLM_ROBERTA, tiny_weights
 from tiny_tokenizers import write_tiny_tokenizer
 
-from e5_onnx.batching import pad
 from e5_onnx.errors import MissingExtraError
-from e5_onnx.graph_scan import scan_graph
-from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Source
+from e5_onnx.inference.batching import pad
+from e5_onnx.model_folder.graph_scan import scan_graph
+from e5_onnx.model_folder.manifest import GRAPH_NAME, WEIGHTS_NAME, Source
 from e5_onnx.recipes import PLAIN
 from e5_onnx.silent import onnxruntime
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
-from e5_onnx_export.optimum_export import export_with_optimum
-from e5_onnx_export.parity import measure
-from e5_onnx_export.recipe_detection import EncodingChoice
+from e5_onnx_export.compare.parity import measure
+from e5_onnx_export.compare.samples import run_graph
+from e5_onnx_export.recipe.detection import EncodingChoice
 from e5_onnx_export.reference import open_reference
-from e5_onnx_export.samples import run_graph
-from e5_onnx_export.stock import quantise_with_optimum, write_pooled_graph, write_stock_graph
+from e5_onnx_export.standard.optimum_export import export_with_optimum
+from e5_onnx_export.standard.stock import quantise_with_optimum, write_pooled_graph, write_stock_graph
 
 pytestmark = pytest.mark.optimum
 

@@ -7,8 +7,8 @@ import numpy as np
 from data.make_tiny_e5 import LIMIT_BYTES, make_tiny_e5
 
 from e5_onnx import verify_folder
-from e5_onnx.golden import read_golden
-from e5_onnx.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest, parse_manifest
+from e5_onnx.model_folder.golden import read_golden
+from e5_onnx.model_folder.manifest import GOLDEN_NAME, MANIFEST_NAME, Manifest, parse_manifest
 
 
 def described(folder: Path) -> Manifest:

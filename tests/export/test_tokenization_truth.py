@@ -8,12 +8,12 @@ import pytest
 from golden_tokens import GoldenTokens, golden_tokens, real_tokenizer_json
 from tiny_tokenizers import write_tiny_bert_tokenizer, write_tiny_tokenizer
 
-from e5_onnx.full_tokenizer import FullTokenizer
-from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx.recipes import E5_INSTRUCT, Template
-from e5_onnx.tokenization import truncate
+from e5_onnx.tokens.full_tokenizer import FullTokenizer
+from e5_onnx.tokens.tokenization import truncate
 from e5_onnx_export.texts import calibration_texts, parity_texts
-from e5_onnx_export.varied_texts import varied_texts
+from e5_onnx_export.texts.varied_texts import varied_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e5_onnx.errors import E5Error
-from e5_onnx.graph_scan import ALLOWED_DOMAINS, scan_graph
+from e5_onnx.model_folder.graph_scan import ALLOWED_DOMAINS, scan_graph
 
 GRAPH = Path(__file__).parents[1] / "data" / "tiny_e5" / "model.onnx"
 DATA = GRAPH.read_bytes()

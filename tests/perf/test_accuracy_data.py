@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from small_data import QUESTIONS, TATOEBA, add_file, write_data, write_questions
 
-from e5_onnx.digest import file_sha256
 from e5_onnx.errors import OptionError
+from e5_onnx.model_folder.digest import file_sha256
 from e5_onnx_perf.accuracy import data_folder
 from e5_onnx_perf.accuracy.data_folder import HOMES, DataFolder, DownloadedData, Home, open_data, published
 from e5_onnx_perf.accuracy.languages import ENGLISH, find_language, language_name

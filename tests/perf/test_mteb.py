@@ -13,7 +13,7 @@ import pytest
 from small_data import STS, TATOEBA
 
 from e5_onnx import Embedder
-from e5_onnx.encoded import Encoded
+from e5_onnx.inference.encoded import Encoded
 from e5_onnx_perf.accuracy.scores import accuracy_items, cosines, f1_items, nearest, spearman
 from e5_onnx_perf.cli import main
 

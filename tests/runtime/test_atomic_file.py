@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from e5_onnx import atomic_file
+from e5_onnx.machine import atomic_file
 
 WRITER = """
 import sys
 from pathlib import Path
-from e5_onnx.atomic_file import atomic_file
+from e5_onnx.machine.atomic_file import atomic_file
 with atomic_file(Path(sys.argv[1])) as file:
     file.write(b"half")
     file.flush()

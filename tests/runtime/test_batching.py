@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from e5_onnx.batching import pad, plan_batches
+from e5_onnx.inference.batching import pad, plan_batches
 
 LENGTHS = st.lists(st.integers(2, 600), max_size=80)
 

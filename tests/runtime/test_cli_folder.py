@@ -12,8 +12,8 @@ from runtime_folders import edit
 
 from e5_onnx import Embedder
 from e5_onnx.cli import info, main
-from e5_onnx.folder import ModelFolder, open_folder
-from e5_onnx.manifest import LeanTokenizer
+from e5_onnx.model_folder.folder import ModelFolder, open_folder
+from e5_onnx.model_folder.manifest import LeanTokenizer
 from e5_onnx.recipes import WEB_SEARCH_TASK
 
 DOCUMENTS = ["the moon", "tea and bread", "the moon", "", "red house\x1b[31m " + "tea " * 26]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from e5_onnx.cpu import CpuFacts, cpu_facts
+from e5_onnx.machine.cpu import CpuFacts, cpu_facts
 
 XEON = """\
 processor\t: 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from e5_onnx.digest import file_sha256, sampled_sha256
+from e5_onnx.model_folder.digest import file_sha256, sampled_sha256
 
 EXTENTS = ((0, 10_000), (12_288, 100), (16_384, 8192))
 

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from e5_onnx.engine import CALLERS_BUDGET, Engine, Request, merge_rows
+from e5_onnx.inference.engine import CALLERS_BUDGET, Engine, Request, merge_rows
+from e5_onnx.inference.options import Options
 from e5_onnx.opening import open_engine
-from e5_onnx.options import Options
-from e5_onnx.overflow import Rows
-from e5_onnx.windows import split_windows
+from e5_onnx.tokens.overflow import Rows
+from e5_onnx.tokens.windows import split_windows
 
 PATIENCE_S = 120
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from e5_onnx import Embedder, exact_int8
+from e5_onnx import Embedder
 from e5_onnx.errors import OptionError
-from e5_onnx.exact_int8 import kernels_are_exact, needs_exact_kernels
-from e5_onnx.folder import open_folder
+from e5_onnx.inference import exact_int8
+from e5_onnx.inference.exact_int8 import kernels_are_exact, needs_exact_kernels
+from e5_onnx.model_folder.folder import open_folder
 
 
 class WrongSession:

@@ -7,8 +7,6 @@ import pytest
 from runtime_folders import edit, flip, relist, unlist
 
 from e5_onnx import Embedder
-from e5_onnx import folder as folder_module
-from e5_onnx import manifest as manifest_module
 from e5_onnx.cli import main
 from e5_onnx.errors import (
     CheckpointFolderError,
@@ -24,8 +22,10 @@ from e5_onnx.errors import (
     StandardGraphError,
     UnsafeFolderError,
 )
-from e5_onnx.folder import open_folder
 from e5_onnx.integrations.sentence_transformers import E5SentenceTransformer
+from e5_onnx.model_folder import folder as folder_module
+from e5_onnx.model_folder import manifest as manifest_module
+from e5_onnx.model_folder.folder import open_folder
 
 WEIGHTS = "model.onnx.data"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e5_onnx.errors import E5Error, ModelLoadError, UnsafeFolderError
-from e5_onnx.graph_scan import scan_graph
+from e5_onnx.model_folder.graph_scan import scan_graph
 
 pytestmark = pytest.mark.security
 
@@ -158,6 +158,6 @@ def test_any_bytes_give_a_result_or_an_error_of_ours(data: bytes) -> None:
 
 
 def test_the_number_of_fields_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("e5_onnx.graph_scan._MOST_FIELDS", 20)
+    monkeypatch.setattr("e5_onnx.model_folder.graph_scan._MOST_FIELDS", 20)
     with pytest.raises(UnsafeFolderError, match="more than 20 fields"):
         scan_graph(model(*[node("")] * 20), weights_size=0)

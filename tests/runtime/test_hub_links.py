@@ -15,7 +15,7 @@ from runtime_folders import flip
 
 from e5_onnx import Embedder
 from e5_onnx.errors import IntegrityError, ModelLoadError, UnsafeFolderError
-from e5_onnx.session import map_load_errors
+from e5_onnx.inference.session import map_load_errors
 from e5_onnx.verify import verify_folder
 
 pytestmark = [

@@ -16,18 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_tokenizers import write_plain_tiny_tokenizer, write_tiny_bert_tokenizer
 
-from e5_onnx import Embedder, lean_tokenizer, opening
+from e5_onnx import Embedder, opening
 from e5_onnx.errors import MissingExtraError, ModelLoadError, OptionError
-from e5_onnx.full_tokenizer import FullTokenizer
-from e5_onnx.lean_tokenizer import (
-    DOUBTFUL,
-    LeanTokenizer,
-    installed_version,
-    keeps_apart,
-    open_lean,
-    write_lean,
-)
-from e5_onnx.manifest import (
+from e5_onnx.model_folder.manifest import (
     LEAN_TOKENIZER_NAME,
     TOKENIZER_NAME,
     Architecture,
@@ -36,9 +27,20 @@ from e5_onnx.manifest import (
     Parity,
     Source,
 )
-from e5_onnx.manifest import LeanTokenizer as Proof
+from e5_onnx.model_folder.manifest import LeanTokenizer as Proof
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, Template
-from e5_onnx.tokenization import TextTokenizer, TokenizedText, open_tokenizer
+from e5_onnx.tokens import lean_tokenizer
+from e5_onnx.tokens.full_tokenizer import FullTokenizer
+from e5_onnx.tokens.lean_tokenizer import (
+    DOUBTFUL,
+    LeanTokenizer,
+    installed_version,
+    keeps_apart,
+    open_lean,
+    write_lean,
+)
+from e5_onnx.tokens.opening import open_tokenizer
+from e5_onnx.tokens.tokenization import TextTokenizer, TokenizedText
 
 needs_tokie = pytest.mark.skipif(
     find_spec("tokie") is None, reason="tokie, the [lean] extra, is not installed"
@@ -347,7 +349,7 @@ def test_what_tokie_does_not_understand_is_refused(tmp_path: Path) -> None:
 _USE = """
 import sys
 from pathlib import Path
-from e5_onnx.lean_tokenizer import open_lean
+from e5_onnx.tokens.lean_tokenizer import open_lean
 from e5_onnx.recipes import Template
 
 def threads():

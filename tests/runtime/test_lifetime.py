@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from e5_onnx.engine import Engine
 from e5_onnx.errors import ClosedError
-from e5_onnx.lifetime import Lifetime
+from e5_onnx.inference.engine import Engine
+from e5_onnx.inference.lifetime import Lifetime
 
 
 def test_an_end_while_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from e5_onnx.errors import FormatVersionError, ManifestError
-from e5_onnx.manifest import (
+from e5_onnx.model_folder.manifest import (
     Architecture,
     FileEntry,
     LeanTokenizer,

@@ -8,9 +8,9 @@ import pytest
 from runtime_folders import edit, flip, relist
 
 from e5_onnx import Embedder, FingerprintError, IntegrityError
-from e5_onnx.golden import read_golden
-from e5_onnx.lean_tokenizer import installed_version, write_lean
-from e5_onnx.manifest import GOLDEN_NAME, LEAN_TOKENIZER_NAME, TOKENIZER_NAME
+from e5_onnx.model_folder.golden import read_golden
+from e5_onnx.model_folder.manifest import GOLDEN_NAME, LEAN_TOKENIZER_NAME, TOKENIZER_NAME
+from e5_onnx.tokens.lean_tokenizer import installed_version, write_lean
 from e5_onnx.verify import verify_folder
 
 WEIGHTS = "model.onnx.data"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from e5_onnx.errors import OptionError, TemplateTooLongError, TextTooLongError
-from e5_onnx.overflow import check_policy, fit
-from e5_onnx.tokenization import TokenizedText
+from e5_onnx.tokens.overflow import check_policy, fit
+from e5_onnx.tokens.tokenization import TokenizedText
 
 
 def text(tokens: int) -> TokenizedText:

@@ -16,12 +16,12 @@ import pytest
 from e5_onnx import Embedder
 from e5_onnx.cli import main
 from e5_onnx.errors import CacheWarning, ModelLoadError, UnsafeCacheError
-from e5_onnx.folder import open_folder
-from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME
+from e5_onnx.inference.session import Session
+from e5_onnx.model_folder.folder import open_folder
+from e5_onnx.model_folder.manifest import GRAPH_NAME, WEIGHTS_NAME
 from e5_onnx.prepacked.cache import PrepackedCache
 from e5_onnx.prepacked.entry import ENTRY_NAME, packed_for, read_entry
 from e5_onnx.prepacked.place import ENVIRONMENT
-from e5_onnx.session import Session
 
 TEXTS = ["moon", "the river is wide", ""]
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from e5_onnx.progress import ProgressLine
+from e5_onnx.text_input.progress import ProgressLine
 
 
 class Terminal(io.StringIO):

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from e5_onnx import Embedder, session
+from e5_onnx import Embedder
 from e5_onnx.errors import InferenceError, ModelLoadError, RuntimeTooOldError
-from e5_onnx.options import Mode
-from e5_onnx.session import Session, map_load_errors, map_run_errors, require_onnxruntime
+from e5_onnx.inference import session
+from e5_onnx.inference.options import Mode
+from e5_onnx.inference.session import Session, map_load_errors, map_run_errors, require_onnxruntime
 from e5_onnx.silent import onnxruntime
 
 # Every exception type of onnxruntime's C binding: its base is Exception, so a seam must name no type.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from e5_onnx.cli import info
-from e5_onnx.folder import open_folder
+from e5_onnx.model_folder.folder import open_folder
 from e5_onnx.silent import EXPLANATIONS, TELEMETRY, VARIABLE, turn_off
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e5_onnx.streaming import CHUNK_TEXTS, chunks
+from e5_onnx.text_input.streaming import CHUNK_TEXTS, chunks
 
 
 class BrokenSourceError(Exception):

@@ -12,7 +12,7 @@ import pytest
 from e5_onnx import Embedder
 from e5_onnx.errors import InputError, LoneSurrogateError, NotTextsError, TextTypeError
 from e5_onnx.integrations.sentence_transformers import E5SentenceTransformer
-from e5_onnx.texts import check_texts
+from e5_onnx.text_input.texts import check_texts
 
 TEXTS = ["moon over the city", "", "tea"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from e5_onnx.errors import OptionError
-from e5_onnx.threads import ThreadChoice, choose_threads
+from e5_onnx.machine.threads import ThreadChoice, choose_threads
 
 V2 = "0::/user.slice/job\n"
 V1 = "12:pids:/job\n4:cpu,cpuacct:/docker/job\n3:cpuset:/job\n"

@@ -15,16 +15,11 @@ from hypothesis import strategies as st
 from tiny_tokenizers import BAKED_IN_LENGTH, write_tiny_bert_tokenizer, write_tiny_tokenizer
 
 from e5_onnx.errors import ModelLoadError, TemplateTooLongError
-from e5_onnx.full_tokenizer import FullTokenizer
-from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx.recipes import E5_INSTRUCT, Template
-from e5_onnx.tokenization import (
-    TokenizedText,
-    load_tokenizer,
-    room,
-    translated_errors,
-    truncate,
-)
+from e5_onnx.tokens.full_tokenizer import FullTokenizer
+from e5_onnx.tokens.opening import load_tokenizer
+from e5_onnx.tokens.tokenization import TokenizedText, room, translated_errors, truncate
 
 BOS, EOS, CLS, SEP = 0, 2, 2, 3
 RAW = Template()
@@ -250,7 +245,7 @@ def test_a_text_of_a_million_characters_is_a_text(tiny: FullTokenizer, unit: str
 _COUNT_THREADS = """
 import sys
 from pathlib import Path
-from e5_onnx.full_tokenizer import FullTokenizer
+from e5_onnx.tokens.full_tokenizer import FullTokenizer
 from e5_onnx.recipes import Template
 
 def threads():

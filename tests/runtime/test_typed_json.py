@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from e5_onnx.errors import ManifestError
-from e5_onnx.typed_json import read_dataclass
+from e5_onnx.model_folder.typed_json import read_dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from runtime_folders import relist, unlist
 
-from e5_onnx import golden as golden_module
 from e5_onnx.errors import (
     IntegrityError,
     ManifestError,
@@ -17,7 +16,8 @@ from e5_onnx.errors import (
     OptionError,
     UnsafeFolderError,
 )
-from e5_onnx.golden import read_golden
+from e5_onnx.model_folder import golden as golden_module
+from e5_onnx.model_folder.golden import read_golden
 from e5_onnx.verify import verify_folder
 
 

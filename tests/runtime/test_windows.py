@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e5_onnx.errors import TemplateTooLongError
-from e5_onnx.tokenization import TokenizedText
-from e5_onnx.windows import merge_windows, split_windows
+from e5_onnx.tokens.tokenization import TokenizedText
+from e5_onnx.tokens.windows import merge_windows, split_windows
 
 HEAD, TAIL = np.array([0, 100]), np.array([2])
 

@@ -14,12 +14,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny_tokenizers import write_tiny_bert_tokenizer, write_tiny_tokenizer
 
-from e5_onnx.full_tokenizer import FullTokenizer
-from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx.recipes import Template
 from e5_onnx.serve import seams as seams_module
 from e5_onnx.serve.errors import BadInputError
 from e5_onnx.serve.seams import LONGEST_RUN, Seams
+from e5_onnx.tokens.full_tokenizer import FullTokenizer
 
 TEMPLATES = [Template(), Template("query: ", ""), Template("Query: ", "\nAnswer: "), Template("q", " .")]
 KINDS = {"xlm-r": write_tiny_tokenizer, "bert": write_tiny_bert_tokenizer}

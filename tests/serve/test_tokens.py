@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from e5_onnx.engine import Engine, Request
-from e5_onnx.lean_tokenizer import DOUBTFUL
+from e5_onnx.inference.engine import Engine, Request
+from e5_onnx.inference.options import Options
 from e5_onnx.opening import open_engine
-from e5_onnx.options import Options
-from e5_onnx.overflow import fit
 from e5_onnx.recipes import Recipe, Role, Template
 from e5_onnx.serve import tokens as tokens_module
 from e5_onnx.serve.errors import BadInputError, TooLargeError, TooLongError
 from e5_onnx.serve.seams import Seams
 from e5_onnx.serve.tokens import Tokeniser, Wish
 from e5_onnx.serve.turns import Steps
-from e5_onnx.tokenization import OverflowPolicy, TextTokenizer, TokenizedText
+from e5_onnx.tokens.lean_tokenizer import DOUBTFUL
+from e5_onnx.tokens.overflow import fit
+from e5_onnx.tokens.tokenization import OverflowPolicy, TextTokenizer, TokenizedText
 
 T = TypeVar("T")
 

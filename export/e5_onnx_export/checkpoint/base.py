@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.manifest import Architecture, Source
+from e5_onnx.model_folder.manifest import Architecture, Source
 
 Floats = NDArray[np.float32]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 
 # `zero`: the first token has position 0. `after pad`: it has the pad id + 1, as in RoBERTa.
 FirstPosition = Literal["zero", "after pad"]

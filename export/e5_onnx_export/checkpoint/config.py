@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx_export.checkpoint.bodies import BODIES, Body
 from e5_onnx_export.errors import CheckpointError, UnsupportedArchitectureError, UnsupportedModelError
 

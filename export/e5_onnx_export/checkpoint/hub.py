@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME
 from e5_onnx_export.checkpoint.large_files import fetch_large_files

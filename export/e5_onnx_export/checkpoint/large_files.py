@@ -25,7 +25,7 @@ from huggingface_hub import (
 )
 from huggingface_hub.file_download import http_get, repo_folder_name
 
-from e5_onnx.digest import file_sha256
+from e5_onnx.model_folder.digest import file_sha256
 from e5_onnx_export.errors import HubError
 
 _SHA256_DIGITS: Final = 64

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e5_onnx.manifest import TOKENIZER_NAME, Architecture, Source
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME, Architecture, Source
 from e5_onnx_export.checkpoint.base import Checkpoint, StatedLength, StoredWeights
 from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME, open_bin
 from e5_onnx_export.checkpoint.config import read_architecture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.checkpoint.files import read_json_object
 from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.tokenizer_classes import SLOW_CLASSES

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.manifest import Pooling
+from e5_onnx.model_folder.manifest import Pooling
 from e5_onnx_export.checkpoint.files import read_json_object
 from e5_onnx_export.checkpoint.model_folder import beside
 from e5_onnx_export.checkpoint.modules import read_modules

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx_export.checkpoint.added_tokens import tokens_to_add
 from e5_onnx_export.checkpoint.added_vocabulary import add_tokens, read_tokens
 from e5_onnx_export.checkpoint.files import MAX_TOKENIZER_BYTES, read_json

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx_export.checkpoint.tokenizer_settings import TOKENIZER_CONFIG_NAME, TokenizerSettings
 from e5_onnx_export.errors import CheckpointError
 

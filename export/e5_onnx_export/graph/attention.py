@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.layout import Layout
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.tape import Tape
 
-from e5_onnx_export.weight_file import WeightFile
+from e5_onnx_export.graph.weight_file import WeightFile
 
 OPSET: Final = 21  # the first with block-wise QuantizeLinear
 IR_VERSION: Final = 10  # the IR version of opset 21

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.checkpoint.encoder_weights import TYPE_TABLE, token_types
 from e5_onnx_export.graph.builder import GraphBuilder

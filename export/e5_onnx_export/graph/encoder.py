@@ -8,7 +8,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Architecture, Pooling
+from e5_onnx.model_folder.manifest import GRAPH_NAME, WEIGHTS_NAME, Architecture, Pooling
 from e5_onnx_export.checkpoint.base import Projection
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.embeddings import author_embeddings
@@ -20,8 +20,8 @@ from e5_onnx_export.graph.pooling import author_pooling, author_unit_length
 from e5_onnx_export.graph.projection import author_projections
 from e5_onnx_export.graph.tables import FloatTable, WordTable
 from e5_onnx_export.graph.tensors import EncoderTensors
+from e5_onnx_export.graph.weight_file import WeightFile
 from e5_onnx_export.progress import Progress
-from e5_onnx_export.weight_file import WeightFile
 
 
 @dataclass(frozen=True, slots=True)

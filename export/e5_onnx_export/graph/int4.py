@@ -14,7 +14,7 @@ from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.tables import WORD_TABLE, row_chunks
 from e5_onnx_export.graph.tensors import Affine
-from e5_onnx_export.quantize.four_bit import FourBit, round_to_nearest
+from e5_onnx_export.rounding.four_bit import FourBit, round_to_nearest
 
 # Input channels of a linear that share a scale; narrower is nearer, and more scales.
 LINEAR_BLOCK: Final = 32

@@ -14,7 +14,7 @@ from e5_onnx_export.graph.activations import Activations, Int8Weight
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.tables import WORD_TABLE, row_chunks
 from e5_onnx_export.graph.tensors import Affine
-from e5_onnx_export.quantize.rounding import Rounded, round_rows
+from e5_onnx_export.rounding.rounding import Rounded, round_rows
 
 
 @dataclass(frozen=True, slots=True)

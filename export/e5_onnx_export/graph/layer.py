@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx_export.graph.attention import author_attention
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.layout import Layout

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.manifest import Architecture
+from e5_onnx.model_folder.manifest import Architecture
 from e5_onnx_export.checkpoint import Weights
 
 LinearKind = Literal["qkv", "attention_out", "ffn_in", "ffn_out"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from e5_onnx.manifest import Pooling
+from e5_onnx.model_folder.manifest import Pooling
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.layout import Layout
 

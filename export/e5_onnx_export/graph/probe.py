@@ -1,6 +1,6 @@
 """The graph by which the runtime finds out whether this CPU multiplies uint8 by int8 exactly.
 
-Made once and shipped as e5_onnx/int8_probe.onnx: `python -m e5_onnx_export.graph.probe FILE`.
+Made once and shipped as e5_onnx/inference/int8_probe.onnx: `python -m e5_onnx_export.graph.probe FILE`.
 """
 
 from __future__ import annotations

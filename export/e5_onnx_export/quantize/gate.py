@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Parity
+from e5_onnx.model_folder.manifest import GRAPH_NAME, WEIGHTS_NAME, Parity
+from e5_onnx_export.compare.parity import measure
+from e5_onnx_export.compare.samples import Samples, run_graph
 from e5_onnx_export.errors import ParityError
 from e5_onnx_export.graph.encoder import Encoder
 from e5_onnx_export.graph.tensors import EncoderTensors
 from e5_onnx_export.job import Job
-from e5_onnx_export.parity import measure
 from e5_onnx_export.quantize.plan import Plan
 from e5_onnx_export.quantize.sensitivity import Sensitivity, measure_sensitivity
-from e5_onnx_export.samples import Samples, run_graph
 
 _SENSITIVITY_TEXTS = 16
 

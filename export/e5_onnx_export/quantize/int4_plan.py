@@ -18,11 +18,11 @@ from e5_onnx_export.graph.tables import WordTable
 from e5_onnx_export.graph.tensors import EncoderTensors
 from e5_onnx_export.job import Job
 from e5_onnx_export.quantize.capture import capture_inputs
-from e5_onnx_export.quantize.four_bit import round_linear, unpack
 from e5_onnx_export.quantize.moments import Moments
 from e5_onnx_export.quantize.plan import Plan, PlannedLinear
-from e5_onnx_export.quantize.product_error import relative_error
 from e5_onnx_export.request import TableBits
+from e5_onnx_export.rounding.four_bit import round_linear, unpack
+from e5_onnx_export.rounding.product_error import relative_error
 
 Ids = NDArray[np.int64]
 

@@ -14,9 +14,9 @@ from e5_onnx_export.graph.tensors import EncoderTensors
 from e5_onnx_export.job import Job
 from e5_onnx_export.quantize.capture import capture_inputs
 from e5_onnx_export.quantize.plan import Plan, PlannedLinear
-from e5_onnx_export.quantize.product_error import relative_error
-from e5_onnx_export.quantize.rounding import largest_pair_sum, round_linear
 from e5_onnx_export.quantize.search import Trial
+from e5_onnx_export.rounding.product_error import relative_error
+from e5_onnx_export.rounding.rounding import largest_pair_sum, round_linear
 
 
 def plan_int8(job: Job, folder: Path, ids: Sequence[NDArray[np.int64]]) -> Plan:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.batching import pad
-from e5_onnx_export.parity import parity_batches
-from e5_onnx_export.samples import open_session
+from e5_onnx.inference.batching import pad
+from e5_onnx_export.compare.parity import parity_batches
+from e5_onnx_export.compare.samples import open_session
 
 _BATCH_SIZES = (2, 7, 16)
 

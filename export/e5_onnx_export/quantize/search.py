@@ -13,8 +13,8 @@ from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, Activations
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
-from e5_onnx_export.quantize.product_error import relative_error
-from e5_onnx_export.quantize.rounding import WeightBits, round_columns
+from e5_onnx_export.rounding.product_error import relative_error
+from e5_onnx_export.rounding.rounding import WeightBits, round_columns
 
 Floats = NDArray[np.float32]
 

@@ -12,12 +12,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from e5_onnx.batching import pad
-from e5_onnx.exact_int8 import kernels_are_exact
-from e5_onnx.manifest import GRAPH_NAME
-from e5_onnx.session import session_options
+from e5_onnx.inference.batching import pad
+from e5_onnx.inference.exact_int8 import kernels_are_exact
+from e5_onnx.inference.session import session_options
+from e5_onnx.machine.threads import choose_threads
+from e5_onnx.model_folder.manifest import GRAPH_NAME
 from e5_onnx.silent import onnxruntime
-from e5_onnx.threads import choose_threads
+from e5_onnx_export.compare.parity import measure
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.encoder import Encoder, Formats
 from e5_onnx_export.graph.linear import FloatLinear, LinearFormat
@@ -25,7 +26,6 @@ from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.tables import FloatTable
 from e5_onnx_export.graph.tensors import Affine, EncoderTensors
 from e5_onnx_export.job import Job
-from e5_onnx_export.parity import measure
 from e5_onnx_export.quantize.plan import Plan
 
 Floats = NDArray[np.float32]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.errors import MissingExtraError
-from e5_onnx.manifest import Pooling
+from e5_onnx.model_folder.manifest import Pooling
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.reference.numpy_forward import NumpyReference
 from e5_onnx_export.reference.second_reading import read_again, read_projections_again

@@ -13,7 +13,7 @@ import transformers
 from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
-from e5_onnx.manifest import Architecture, Pooling
+from e5_onnx.model_folder.manifest import Architecture, Pooling
 from e5_onnx_export.checkpoint.base import Checkpoint, Weights
 from e5_onnx_export.checkpoint.bodies import body_of
 from e5_onnx_export.checkpoint.config import architecture_values

@@ -13,16 +13,16 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.encoded import Encoded
 from e5_onnx.errors import MissingExtraError, OptionError
-from e5_onnx.full_tokenizer import FullTokenizer
-from e5_onnx.manifest import TOKENIZER_NAME, Manifest, Pooling
+from e5_onnx.inference.encoded import Encoded
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME, Manifest, Pooling
 from e5_onnx.recipes import Recipe, RecipeName
-from e5_onnx.texts import check_texts
-from e5_onnx.tokenization import truncate
+from e5_onnx.text_input.texts import check_texts
+from e5_onnx.tokens.full_tokenizer import FullTokenizer
+from e5_onnx.tokens.tokenization import truncate
 from e5_onnx_export import RecipeRequest
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
-from e5_onnx_export.recipe_detection import EncodingChoice, detect
+from e5_onnx_export.recipe.detection import EncodingChoice, detect
 from e5_onnx_export.reference import Reference, open_reference
 from e5_onnx_perf.accuracy.instructions import Side
 from e5_onnx_perf.accuracy.measured_model import Loaded, MeasuredModel

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from e5_onnx.errors import OptionError
-from e5_onnx_export.accuracy_card import RESULTS_NAME, accuracy_table, fidelity_lines
+from e5_onnx_export.cards.accuracy import RESULTS_NAME, accuracy_table, fidelity_lines
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.comparison import RESAMPLES, Draws, compare
 from e5_onnx_perf.accuracy.data_folder import open_data

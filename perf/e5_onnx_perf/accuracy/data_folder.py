@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, Protocol
 
-from e5_onnx.digest import file_sha256
 from e5_onnx.errors import MissingExtraError
+from e5_onnx.model_folder.digest import file_sha256
 from e5_onnx_perf.errors import DataError, DownloadError
 
 SUMS: Final = "SHA256SUMS"

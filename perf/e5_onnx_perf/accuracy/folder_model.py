@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from e5_onnx import Embedder
-from e5_onnx.cpu import cpu_facts
-from e5_onnx.encoded import Encoded
-from e5_onnx.exact_int8 import needs_exact_kernels
-from e5_onnx.folder import open_folder
-from e5_onnx.manifest import Manifest
+from e5_onnx.inference.encoded import Encoded
+from e5_onnx.inference.exact_int8 import needs_exact_kernels
+from e5_onnx.machine.cpu import cpu_facts
+from e5_onnx.model_folder.folder import open_folder
+from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx.silent import onnxruntime
 from e5_onnx_perf.accuracy.instructions import Side
 from e5_onnx_perf.accuracy.measured_model import Loaded, MeasuredModel

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from e5_onnx.encoded import Encoded
+from e5_onnx.inference.encoded import Encoded
 from e5_onnx.recipes import Recipe
 from e5_onnx_perf.accuracy.instructions import Side
 

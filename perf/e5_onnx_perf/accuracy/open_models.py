@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.manifest import Manifest
+from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx_perf.accuracy.checkpoint_model import open_sentence_transformers, open_torch
 from e5_onnx_perf.accuracy.folder_model import open_model_folder, read_manifest
 from e5_onnx_perf.accuracy.measured_model import MeasuredModel

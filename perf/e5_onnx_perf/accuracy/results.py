@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from e5_onnx.cpu import cpu_facts
+from e5_onnx.machine.cpu import cpu_facts
 from e5_onnx_perf.accuracy.comparison import Draws
 from e5_onnx_perf.accuracy.measured_model import MeasuredModel
 from e5_onnx_perf.accuracy.plan import AccuracyRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from e5_onnx.encoded import Encoded
+from e5_onnx.inference.encoded import Encoded
 from e5_onnx_export.progress import Progress
 from e5_onnx_perf.accuracy.instructions import Side
 from e5_onnx_perf.accuracy.measured_model import Loaded, MeasuredModel

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from e5_onnx.digest import file_sha256
 from e5_onnx.errors import OptionError
+from e5_onnx.model_folder.digest import file_sha256
 from e5_onnx_perf.errors import DataError
 
 

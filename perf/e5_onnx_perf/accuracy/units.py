@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.encoded import Encoded
+from e5_onnx.inference.encoded import Encoded
 from e5_onnx_perf.accuracy import scores
 from e5_onnx_perf.accuracy.instructions import Side, Sides, TaskName
 from e5_onnx_perf.accuracy.languages import ENGLISH, Language

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.errors import OptionError
+from e5_onnx.machine.threads import choose_threads
 from e5_onnx.silent import onnxruntime
-from e5_onnx.threads import choose_threads
 from e5_onnx_perf.attention.operators import MASKLESS, OPERATORS, open_operator
 
 TEXT: Final = """\

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.tape import Tape
 
-from e5_onnx.session import session_options
+from e5_onnx.inference.session import session_options
 from e5_onnx.silent import onnxruntime
 
 _OPSET: Final = 23  # the first with Attention

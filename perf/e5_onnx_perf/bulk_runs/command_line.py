@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from e5_onnx.errors import OptionError
-from e5_onnx.folder import open_folder
+from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_perf.bulk_runs.corpus import write_corpus
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_perf.speed.texts import text_maker
 
 _ROWS_AT_ONCE: Final = 20_000

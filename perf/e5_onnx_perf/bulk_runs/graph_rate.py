@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx import Embedder
-from e5_onnx.batching import pad, plan_batches
-from e5_onnx.engine import CALLERS_BUDGET
-from e5_onnx.streaming import CHUNK_TEXTS
-from e5_onnx.threads import choose_threads
+from e5_onnx.inference.batching import pad, plan_batches
+from e5_onnx.inference.engine import CALLERS_BUDGET
+from e5_onnx.machine.threads import choose_threads
+from e5_onnx.text_input.streaming import CHUNK_TEXTS
 
 _WARM_UP: Final = 16
 Grid = tuple[NDArray[np.int64], NDArray[np.int64]]

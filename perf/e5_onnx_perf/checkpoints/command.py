@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, get_args
 
 from e5_onnx_export.checkpoint import DEMO, Checkpoint, open_checkpoint
-from e5_onnx_export.hf_folder import StoredFormat, write_hf_folder
 from e5_onnx_export.package import atomic_folder
+from e5_onnx_export.standard.hf_folder import StoredFormat, write_hf_folder
 from e5_onnx_perf.checkpoints.seeded import Size, seeded_checkpoint
 from e5_onnx_perf.checkpoints.stress import stress_copy
 

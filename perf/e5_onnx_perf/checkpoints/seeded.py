@@ -8,7 +8,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.manifest import Architecture, Source
+from e5_onnx.model_folder.manifest import Architecture, Source
 from e5_onnx_export.checkpoint import DEMO, Checkpoint, open_checkpoint
 from e5_onnx_export.checkpoint.encoder_weights import tensor_shapes
 

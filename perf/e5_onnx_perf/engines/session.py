@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.exact_int8 import needs_exact_kernels
-from e5_onnx.folder import open_folder
-from e5_onnx.session import Session
+from e5_onnx.inference.exact_int8 import needs_exact_kernels
+from e5_onnx.inference.session import Session
+from e5_onnx.model_folder.folder import open_folder
 
 
 class SessionEngine:

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.golden import read_golden
-from e5_onnx.manifest import GOLDEN_NAME
+from e5_onnx.model_folder.golden import read_golden
+from e5_onnx.model_folder.manifest import GOLDEN_NAME
 from e5_onnx_perf.accuracy.scores import cosines
 from e5_onnx_perf.errors import ToolMissingError, WorkerError
 

@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from e5_onnx.batching import pad
-from e5_onnx.exact_int8 import ExactInt8, kernels_are_exact, needs_exact_kernels
-from e5_onnx.folder import open_folder
-from e5_onnx.golden import read_golden
-from e5_onnx.manifest import GOLDEN_NAME
-from e5_onnx.session import Session
+from e5_onnx.inference.batching import pad
+from e5_onnx.inference.exact_int8 import ExactInt8, kernels_are_exact, needs_exact_kernels
+from e5_onnx.inference.session import Session
+from e5_onnx.model_folder.folder import open_folder
+from e5_onnx.model_folder.golden import read_golden
+from e5_onnx.model_folder.manifest import GOLDEN_NAME
 
 CHOICES: Final[dict[str, ExactInt8]] = {"auto": "auto", "always": True, "never": False}
 

@@ -7,9 +7,9 @@ from typing import Final
 
 from tokenizers import Tokenizer
 
-from e5_onnx.manifest import TOKENIZER_NAME, Architecture, Source
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME, Architecture, Source
 from e5_onnx_export.checkpoint import Checkpoint
-from e5_onnx_export.hf_folder import write_hf_folder
+from e5_onnx_export.standard.hf_folder import write_hf_folder
 from e5_onnx_perf.checkpoints.seeded import SeededWeights
 
 _WIDTH: Final = 32

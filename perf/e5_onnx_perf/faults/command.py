@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from e5_onnx.errors import OptionError
-from e5_onnx.folder import open_folder
+from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.faults import bulk_kills, cache_faults, changed_input, export_kills, full_logs

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from e5_onnx import E5Error, verify_folder
-from e5_onnx.folder import open_folder
+from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_perf.faults.checkpoint import write_tiny_checkpoint
 from e5_onnx_perf.faults.fault import Ground, Outcome
 from e5_onnx_perf.faults.program import e5_export, finish, kill, run, start, until

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx import Embedder
-from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_perf.speed.texts import text_maker
 
 Floats = NDArray[np.float32]

@@ -12,9 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from e5_onnx.cpu import cpu_facts
+from e5_onnx.machine.cpu import cpu_facts
+from e5_onnx.machine.threads import choose_threads
 from e5_onnx.silent import onnxruntime
-from e5_onnx.threads import choose_threads
 from e5_onnx_perf.figures.measure import Comparison, Figures, measure
 from e5_onnx_perf.figures.worker_process import Contestant
 from e5_onnx_perf.figures.workloads import WORKLOADS, Workload

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.cpu import cpu_facts
 from e5_onnx.errors import MissingExtraError
+from e5_onnx.machine.cpu import cpu_facts
 from e5_onnx_perf.peers import BATCH, PeerSource
 from e5_onnx_perf.peers.conversion import (
     converted,

@@ -18,8 +18,8 @@ import numpy as np
 
 from e5_onnx import Embedder
 from e5_onnx.errors import OptionError
-from e5_onnx.manifest import TOKENIZER_NAME
-from e5_onnx.options import Mode
+from e5_onnx.inference.options import Mode
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.serve_load.abuse import Target, abuse, after

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from e5_onnx.errors import E5Error, OptionError
-from e5_onnx.folder import open_folder
-from e5_onnx.manifest import TOKENIZER_NAME
-from e5_onnx.threads import choose_threads
+from e5_onnx.machine.threads import choose_threads
+from e5_onnx.model_folder.folder import open_folder
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.cache_folder import cache_folder

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx import Embedder
-from e5_onnx.batching import pad, plan_batches
-from e5_onnx.folder import open_folder
-from e5_onnx.options import Mode
+from e5_onnx.inference.batching import pad, plan_batches
+from e5_onnx.inference.options import Mode
+from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_perf.peers import Peer, PeerName, PeerSource, import_peer
 
 Floats = NDArray[np.float32]

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from e5_onnx.atomic_file import atomic_file
 from e5_onnx.bulk.journal import Receipt
 from e5_onnx.bulk.layout import Layout
 from e5_onnx.bulk_job import EMBEDDING
-from e5_onnx.digest import file_sha256
+from e5_onnx.machine.atomic_file import atomic_file
+from e5_onnx.model_folder.digest import file_sha256
 
 _ROWS: Final = 4096
 

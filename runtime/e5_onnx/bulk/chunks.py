@@ -15,7 +15,7 @@ from e5_onnx.bulk.plan import Shard, Slice
 from e5_onnx.bulk.rows import PIECE_ROWS, Flaw, RowReader, Rows
 from e5_onnx.bulk.survey import Survey
 from e5_onnx.bulk_job import ID, BadRowPolicy, Columns
-from e5_onnx.streaming import CHUNK_TEXTS
+from e5_onnx.text_input.streaming import CHUNK_TEXTS
 
 # Long texts fill batches with fewer of them, and a chunk is what a stopped run still finishes.
 _CHUNK_CHARACTERS: Final = 1 << 16

@@ -13,7 +13,7 @@ from e5_onnx.bulk.vectors import vector_arrays
 from e5_onnx.bulk_job import Job
 from e5_onnx.embedder import Embedder
 from e5_onnx.recipes import Role
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 
 @dataclass(frozen=True, slots=True)

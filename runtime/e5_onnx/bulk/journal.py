@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from e5_onnx.atomic_file import atomic_file
+from e5_onnx.machine.atomic_file import atomic_file
 
 
 @dataclass(frozen=True, slots=True)

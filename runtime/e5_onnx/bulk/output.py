@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
-from e5_onnx.atomic_file import atomic_file, sync_folder
 from e5_onnx.bulk.array_output import is_finished, write_array
 from e5_onnx.bulk.errors import OutputBusyError, OutputExistsError, ResumeError, ShardLostError
 from e5_onnx.bulk.journal import Journal, Receipt, State, read_journal, read_state, write_state
 from e5_onnx.bulk.layout import Layout
 from e5_onnx.bulk.plan import Plan
 from e5_onnx.bulk.survey import FileIdentity
+from e5_onnx.machine.atomic_file import atomic_file, sync_folder
 
 # Of the layout and of how rows become vectors: an older output cannot be resumed.
 _VERSION: Final = 2

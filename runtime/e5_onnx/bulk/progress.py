@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TextIO
 
-from e5_onnx.progress import ProgressLine
+from e5_onnx.text_input.progress import ProgressLine
 
 _EVERY_SECONDS: Final = 60.0
 

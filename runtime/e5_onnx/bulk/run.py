@@ -17,9 +17,9 @@ from e5_onnx.bulk.settings import output_schema, settings_of
 from e5_onnx.bulk.survey import Survey, identify, look_through
 from e5_onnx.bulk.work import Done, Pace, Tell, Work, do_shards, open_model
 from e5_onnx.bulk_job import Job
-from e5_onnx.folder import open_folder
-from e5_onnx.text_files import InputFile, find_files
-from e5_onnx.threads import choose_threads
+from e5_onnx.machine.threads import choose_threads
+from e5_onnx.model_folder.folder import open_folder
+from e5_onnx.text_input.text_files import InputFile, find_files
 
 Engine = Callable[[Work, Iterable[Shard], Tell], Iterator[Receipt]]
 """Does shards, in any order, and yields the receipt of each part that is there whole."""

@@ -9,9 +9,9 @@ import pyarrow as pa
 from e5_onnx.bulk.chunks import output_columns
 from e5_onnx.bulk.vectors import vector_fields
 from e5_onnx.bulk_job import Job
-from e5_onnx.manifest import Manifest
-from e5_onnx.overflow import check_policy
+from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx.recipes import Role
+from e5_onnx.tokens.overflow import check_policy
 
 METADATA_PREFIX: Final = "e5_onnx."
 

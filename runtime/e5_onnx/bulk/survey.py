@@ -11,8 +11,8 @@ from e5_onnx.bulk.column_types import common_type
 from e5_onnx.bulk.errors import InputFileError
 from e5_onnx.bulk.formats import survey
 from e5_onnx.bulk_job import Columns, IdentityKind
-from e5_onnx.digest import file_sha256
-from e5_onnx.text_files import InputFile
+from e5_onnx.model_folder.digest import file_sha256
+from e5_onnx.text_input.text_files import InputFile
 
 
 @dataclass(frozen=True, slots=True)

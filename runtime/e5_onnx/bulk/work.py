@@ -14,7 +14,6 @@ from typing import Any, Final, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from e5_onnx.atomic_file import atomic_file
 from e5_onnx.bulk.chunks import ChunkReader, Reject
 from e5_onnx.bulk.embedding import ChunkEmbedder, EmbeddedChunk
 from e5_onnx.bulk.journal import Receipt
@@ -25,8 +24,9 @@ from e5_onnx.bulk.settings import METADATA_PREFIX
 from e5_onnx.bulk.survey import Survey
 from e5_onnx.bulk_job import EMBEDDING, Job
 from e5_onnx.embedder import Embedder
-from e5_onnx.engine import CALLERS_BUDGET
 from e5_onnx.errors import E5Error
+from e5_onnx.inference.engine import CALLERS_BUDGET
+from e5_onnx.machine.atomic_file import atomic_file
 from e5_onnx.recipes import Role
 
 # Some thousand rows make a row group.

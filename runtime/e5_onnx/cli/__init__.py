@@ -13,9 +13,9 @@ from typing import Final
 
 from e5_onnx import __version__
 from e5_onnx.cli import bulk, cache, embed, info, search, serve, verify
-from e5_onnx.cli.exit_codes import FAILED, INTERRUPTED, USAGE
 from e5_onnx.cli.flags import with_flags
 from e5_onnx.errors import E5Error, OptionError, RoleError, TaskError
+from e5_onnx.machine.exit_codes import FAILED, INTERRUPTED, USAGE
 from e5_onnx.messages import messages_may_be_lost
 
 __all__ = ["main"]

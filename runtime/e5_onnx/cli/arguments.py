@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import get_args
 
 from e5_onnx.embedder import Embedder
-from e5_onnx.overflow import POLICIES
 from e5_onnx.recipes import ROLES
-from e5_onnx.tokenization import TokenizerChoice
+from e5_onnx.tokens.overflow import POLICIES
+from e5_onnx.tokens.tokenization import TokenizerChoice
 
 THREADS_HELP = "threads to compute with (default: as many as CPU affinity and cgroup quota allow)"
 

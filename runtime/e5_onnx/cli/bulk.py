@@ -20,10 +20,10 @@ from e5_onnx.bulk_job import (
     output_path,
 )
 from e5_onnx.cli.arguments import add_command, add_model_options, add_text_options
-from e5_onnx.cli.exit_codes import DONE, INTERRUPTED
 from e5_onnx.cli.records import STDIN
 from e5_onnx.cli.stopping import stopped_by_signals
 from e5_onnx.errors import OptionError
+from e5_onnx.machine.exit_codes import DONE, INTERRUPTED
 
 if TYPE_CHECKING:
     from e5_onnx.bulk.progress import BulkProgress

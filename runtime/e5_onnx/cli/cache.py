@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.cli.exit_codes import DONE, FAILED
 from e5_onnx.cli.printing import print_text
 from e5_onnx.errors import OptionError
+from e5_onnx.machine.exit_codes import DONE, FAILED
 from e5_onnx.prepacked.cache import Listed, PrepackedCache
 from e5_onnx.prepacked.place import ENVIRONMENT, cache_root
 

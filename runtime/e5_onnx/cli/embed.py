@@ -11,15 +11,15 @@ from typing import Final
 
 from e5_onnx.bulk_job import names_folder
 from e5_onnx.cli.arguments import add_command, add_model_options, add_text_options, open_model
-from e5_onnx.cli.exit_codes import DONE
 from e5_onnx.cli.records import Source, open_source
 from e5_onnx.cli.vectors_out import VectorWriter, check_output, open_output
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import OptionError, RecordError, TextTooLongError, TruncationWarning
-from e5_onnx.progress import ProgressLine
+from e5_onnx.machine.exit_codes import DONE
 from e5_onnx.recipes import Role
-from e5_onnx.records import FORMATS, Record
-from e5_onnx.text_files import is_pattern, recognise
+from e5_onnx.text_input.progress import ProgressLine
+from e5_onnx.text_input.records import FORMATS, Record
+from e5_onnx.text_input.text_files import is_pattern, recognise
 
 _TEXT: Final = """\
 Embeds one file of texts, or standard input.

@@ -8,16 +8,16 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from e5_onnx.cli.arguments import add_command
-from e5_onnx.cli.exit_codes import DONE
 from e5_onnx.cli.printing import print_json, print_text
-from e5_onnx.cpu import cpu_facts
 from e5_onnx.errors import MissingExtraError, ModelLoadError
-from e5_onnx.exact_int8 import can_saturate, kernels_are_exact, needs_exact_kernels
-from e5_onnx.folder import ModelFolder, open_folder
-from e5_onnx.lean_tokenizer import check_proof
-from e5_onnx.manifest import Manifest, Parity
+from e5_onnx.inference.exact_int8 import can_saturate, kernels_are_exact, needs_exact_kernels
+from e5_onnx.machine.cpu import cpu_facts
+from e5_onnx.machine.exit_codes import DONE
+from e5_onnx.machine.threads import choose_threads
+from e5_onnx.model_folder.folder import ModelFolder, open_folder
+from e5_onnx.model_folder.manifest import Manifest, Parity
 from e5_onnx.silent import EXPLANATIONS, TELEMETRY
-from e5_onnx.threads import choose_threads
+from e5_onnx.tokens.lean_tokenizer import check_proof
 
 _TEXT: Final = """\
 Says what a model folder is, how near to full precision it was measured, and how it would run on this machine.

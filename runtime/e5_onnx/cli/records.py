@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import IO, Final
 
 from e5_onnx.errors import OptionError, RecordError
-from e5_onnx.records import FORMATS, InputFormat, Record, WrongFormatError, read_lines, read_record, reason
-from e5_onnx.text_files import recognise
+from e5_onnx.text_input.records import (
+    FORMATS,
+    InputFormat,
+    Record,
+    WrongFormatError,
+    read_lines,
+    read_record,
+    reason,
+)
+from e5_onnx.text_input.text_files import recognise
 
 STDIN: Final = "-"
 

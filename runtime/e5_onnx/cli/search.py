@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.cli.arguments import add_command, add_model_options, open_model
-from e5_onnx.cli.exit_codes import DONE
 from e5_onnx.cli.printing import print_json, print_text
 from e5_onnx.cli.records import STDIN, Source, open_source
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import OptionError, TruncationWarning
-from e5_onnx.progress import ProgressLine
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.machine.exit_codes import DONE
+from e5_onnx.text_input.progress import ProgressLine
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 _TEXT: Final = """\
 Ranks a file of documents by their cosine with a query.

@@ -9,8 +9,8 @@ from typing import Final
 
 from e5_onnx.cli.arguments import add_command
 from e5_onnx.errors import MissingExtraError
-from e5_onnx.overflow import POLICIES
 from e5_onnx.recipes import ROLES
+from e5_onnx.tokens.overflow import POLICIES
 
 _TEXT: Final = """\
 Serves a model folder to clients of OpenAI and of text-embeddings-inference, and a page to try it at /.

@@ -12,9 +12,9 @@ from typing import IO, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.atomic_file import atomic_file
 from e5_onnx.errors import OptionError
-from e5_onnx.records import Record
+from e5_onnx.machine.atomic_file import atomic_file
+from e5_onnx.text_input.records import Record
 
 STDOUT: Final = "-"
 EMBEDDING: Final = "embedding"

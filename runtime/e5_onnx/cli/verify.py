@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx.cli.arguments import THREADS_HELP, add_command
-from e5_onnx.cli.exit_codes import DONE
 from e5_onnx.cli.printing import print_text
+from e5_onnx.machine.exit_codes import DONE
 from e5_onnx.prepacked.place import ENVIRONMENT
 from e5_onnx.verify import verify_folder
 

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from e5_onnx.errors import MissingExtraError
 from e5_onnx.integrations.errors import MixedVectorsError
 from e5_onnx.integrations.shared_model import shared_embedder
-from e5_onnx.texts import check_texts
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.text_input.texts import check_texts
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 try:
     from chromadb.api.types import EmbeddingFunction

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from e5_onnx.errors import MissingExtraError
 from e5_onnx.integrations.fingerprints import FINGERPRINT_KEY, SAMPLE, refuse_others
 from e5_onnx.integrations.shared_model import shared_embedder
-from e5_onnx.texts import check_texts
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.text_input.texts import check_texts
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 try:
     from langchain_core.documents import Document

@@ -18,8 +18,8 @@ from e5_onnx.embedder import Embedder
 from e5_onnx.errors import MissingExtraError
 from e5_onnx.integrations.fingerprints import FINGERPRINT_KEY, SAMPLE, refuse_others
 from e5_onnx.integrations.shared_model import shared_embedder
-from e5_onnx.texts import check_texts
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.text_input.texts import check_texts
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding

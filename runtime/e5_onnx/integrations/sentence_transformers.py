@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from e5_onnx.errors import OptionError
 from e5_onnx.integrations.shared_model import shared_embedder
 from e5_onnx.recipes import Role
-from e5_onnx.texts import Texts, check_texts
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.text_input.texts import Texts, check_texts
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 Vectors = NDArray[np.float32]
 

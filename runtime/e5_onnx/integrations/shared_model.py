@@ -9,8 +9,8 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from e5_onnx.embedder import Embedder
-from e5_onnx.folder import folder_path, open_folder
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.model_folder.folder import folder_path, open_folder
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 _Key = tuple[int, Path, str, int | None, OverflowPolicy]
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from e5_onnx.atomic_file import sync_files, sync_folder
 from e5_onnx.errors import ModelLoadError
-from e5_onnx.folder import ModelFolder
-from e5_onnx.manifest import Manifest
+from e5_onnx.inference.session import write_prepacked
+from e5_onnx.machine.atomic_file import sync_files, sync_folder
+from e5_onnx.model_folder.folder import ModelFolder
+from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx.prepacked.entry import Entry, PackedFor, describe, packed_for, read_entry, write_entry
 from e5_onnx.prepacked.place import open_place
-from e5_onnx.session import write_prepacked
 
 _UNFINISHED: Final = ".making-"
 _DAMAGED: Final = "this packed copy of the weights is damaged: remove it with `e5 cache clear`"

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from e5_onnx.cpu import cpu_digest
-from e5_onnx.digest import file_sha256, sampled_sha256
-from e5_onnx.exact_int8 import kernels_are_exact
-from e5_onnx.folder import ModelFolder
-from e5_onnx.manifest import GRAPH_NAME, WEIGHTS_NAME, Manifest
+from e5_onnx.inference.exact_int8 import kernels_are_exact
+from e5_onnx.machine.cpu import cpu_digest
+from e5_onnx.model_folder.digest import file_sha256, sampled_sha256
+from e5_onnx.model_folder.folder import ModelFolder
+from e5_onnx.model_folder.manifest import GRAPH_NAME, WEIGHTS_NAME, Manifest
 from e5_onnx.silent import onnxruntime
 
 ENTRY_NAME: Final = "entry.json"

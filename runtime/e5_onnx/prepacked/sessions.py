@@ -7,11 +7,11 @@ import warnings
 from pathlib import Path
 
 from e5_onnx.errors import CacheWarning, ModelLoadError, UnsafeCacheError
-from e5_onnx.folder import ModelFolder
+from e5_onnx.inference.session import Session
+from e5_onnx.model_folder.folder import ModelFolder
 from e5_onnx.prepacked.cache import PrepackedCache
 from e5_onnx.prepacked.entry import packed_for
 from e5_onnx.prepacked.place import cache_root
-from e5_onnx.session import Session
 
 
 def open_session(

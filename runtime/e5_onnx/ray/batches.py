@@ -11,7 +11,7 @@ import ray
 from e5_onnx.embedder import Embedder
 from e5_onnx.ray.node_folder import node_folder
 from e5_onnx.recipes import Role
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 
 class EmbedBatches:

@@ -24,7 +24,7 @@ from e5_onnx.bulk.plan import Plan, Shard
 from e5_onnx.bulk.work import Tell, Work, do_shards, open_model
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import FingerprintError
-from e5_onnx.folder import open_folder
+from e5_onnx.model_folder.folder import open_folder
 from e5_onnx.ray.batches import actor_cpus
 from e5_onnx.ray.failures import raise_own
 from e5_onnx.ray.node_folder import node_folder

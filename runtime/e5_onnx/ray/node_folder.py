@@ -11,11 +11,11 @@ import pyarrow as pa
 from filelock import FileLock
 from pyarrow import fs
 
-from e5_onnx.atomic_file import sync_files, sync_folder
 from e5_onnx.bulk.errors import ModelPlaceError
 from e5_onnx.errors import UnsafeFolderError
-from e5_onnx.folder import open_folder
-from e5_onnx.manifest import MANIFEST_LIMIT, MANIFEST_NAME, parse_manifest
+from e5_onnx.machine.atomic_file import sync_files, sync_folder
+from e5_onnx.model_folder.folder import open_folder
+from e5_onnx.model_folder.manifest import MANIFEST_LIMIT, MANIFEST_NAME, parse_manifest
 from e5_onnx.prepacked.place import cache_root, open_place
 
 _PLACE: Final = "folders"

@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -47,7 +46,8 @@ _SECURITY_HEADERS: Final = {
 
 def make_app(state: State) -> ASGIApp:
     """The ASGI application of a server."""
-    names = allowed_names(state.settings)
+    settings = state.settings
+    names = allowed_names(settings.host, settings.allowed_hosts, keyed=bool(settings.keys))
     throttle = Throttle(time.monotonic)
 
     async def respond(request: Request) -> Response:
@@ -57,19 +57,19 @@ def make_app(state: State) -> ASGIApp:
         if not is_allowed(request.headers.get("host", ""), names) and find_path(path) not in PROBES:
             raise HostRefusedError
         route = find_route(path, request.method)
-        if route.access == "key" and state.settings.keys and not is_valid(_key(request), state.settings.keys):
+        if route.access == "key" and settings.keys and not is_valid(_key(request), settings.keys):
             raise TooManyKeysError if await throttle.wrong_key(_address(request)) else KeyRefusedError
         if route.body is None:
             return await route.act(request, state)
         state.check_may_work()
-        body = await read_body(request, state.settings.limits)
+        body = await read_body(request, settings.limits)
         return await route.act(request, state, decode(body, route.body, _charset(request)))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         reading = Reading(scope, receive)
         response = await _answered(respond, Request(scope, reading))
-        if not await reading.rest(state.settings.limits):
+        if not await reading.rest(settings.limits):
             response.headers["Connection"] = "close"
         _record(state, scope["path"], status=response.status_code, seconds=time.perf_counter() - started)
         await send_in_parts(response, _with_security_headers(send))
@@ -79,7 +79,9 @@ def make_app(state: State) -> ASGIApp:
 
 def make_metrics_app(settings: Settings, metrics: Metrics) -> ASGIApp:
     """The application behind `--metrics-address`, which the operator keeps clients away from."""
-    names = allowed_names(replace(settings, keys=(), host=settings.metrics[0] if settings.metrics else ""))
+    names = allowed_names(
+        settings.metrics[0] if settings.metrics else "", settings.allowed_hosts, keyed=False
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from e5_onnx.errors import OptionError
-from e5_onnx.folder import open_folder
+from e5_onnx.model_folder.folder import open_folder
 from e5_onnx.serve.keys import read_keys
 from e5_onnx.serve.log import set_up
 from e5_onnx.serve.orphans import clear_up, end_with_supervisor

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.batching import pad
+from e5_onnx.inference.batching import pad
 from e5_onnx.serve.errors import InternalError, OverloadError, RequestError
 from e5_onnx.serve.queue import Batch, FairQueue, Ticket
 

@@ -7,22 +7,26 @@ name: nobody may come in by a name that is not ours. An address is no name, so i
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import Final
 
 from e5_onnx.errors import OptionError
-
-if TYPE_CHECKING:
-    from e5_onnx.serve.settings import Settings
 
 ANY: Final = "*"
 _OWN: Final = ("localhost", "localhost.localdomain")
 
 
-def allowed_names(settings: Settings) -> frozenset[str]:
-    """Names by which clients may come; `*` for any, as wherever a key is wanted: a foreign page has none."""
-    if settings.keys:
+def allowed_names(host: str, others: Sequence[str], *, keyed: bool) -> frozenset[str]:
+    """Names by which clients may come.
+
+    Args:
+        host: The name that the server listens on.
+        others: Further names.
+        keyed: Whether a key is needed. Then any name will do, `*`: a foreign page has no key.
+    """
+    if keyed:
         return frozenset({ANY})
-    return frozenset(name.lower() for name in (*_OWN, settings.host, *settings.allowed_hosts))
+    return frozenset(name.lower() for name in (*_OWN, host, *others))
 
 
 def is_allowed(header: str, names: frozenset[str]) -> bool:

@@ -10,10 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.engine import CALLERS_BUDGET, Engine, merge_rows
-from e5_onnx.manifest import TOKENIZER_NAME, Manifest
+from e5_onnx.inference.engine import CALLERS_BUDGET, Engine, merge_rows
+from e5_onnx.inference.options import DEFAULT_TOKEN_BUDGET, Options
+from e5_onnx.machine.threads import choose_threads
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME, Manifest
 from e5_onnx.opening import open_engine
-from e5_onnx.options import DEFAULT_TOKEN_BUDGET, Options
 from e5_onnx.serve.dispatcher import Dispatcher
 from e5_onnx.serve.memory import may_hold
 from e5_onnx.serve.queue import Ticket
@@ -21,7 +22,6 @@ from e5_onnx.serve.seams import Seams
 from e5_onnx.serve.settings import Settings
 from e5_onnx.serve.tokens import Tokeniser, Wish
 from e5_onnx.serve.turns import Turns
-from e5_onnx.threads import choose_threads
 
 # `tokenizers` takes some 18 times the size of tokenizer.json.
 _LOADED_SIZE: Final = 20

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from e5_onnx import __version__
 from e5_onnx.serve import errors
+from e5_onnx.serve.route import Route
 from e5_onnx.serve.wire import ErrorAnswer
-
-if TYPE_CHECKING:
-    from e5_onnx.serve.routes import Route
 
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _JSON: Final = "application/json"

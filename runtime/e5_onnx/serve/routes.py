@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +13,7 @@ from e5_onnx.serve.answers import answer
 from e5_onnx.serve.errors import MethodError, UnknownPathError
 from e5_onnx.serve.openapi import document
 from e5_onnx.serve.other_paths import hint_for
+from e5_onnx.serve.route import Route
 from e5_onnx.serve.state import State
 from e5_onnx.serve.wire import (
     EmbeddingsAnswer,
@@ -26,32 +25,6 @@ from e5_onnx.serve.wire import (
     Token,
     TokenizeRequest,
 )
-
-# For probes, whatever name they come by; for a browser that has no key; or for holders of a key.
-Access = Literal["probe", "browser", "key"]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A method at some paths.
-
-    Attributes:
-        method: GET or POST; HEAD goes with GET.
-        paths: The path, and others that mean the same. `{model}` stands for a name.
-        act: What answers: takes the request, the server, and the body where there is one.
-        summary: What it does, for the OpenAPI document.
-        answer: The type of its JSON, or the media type of what is none.
-        body: The struct that its body is decoded to, or None if it takes none.
-        access: Who may call it.
-    """
-
-    method: Literal["GET", "POST"]
-    paths: tuple[str, ...]
-    act: Callable[..., Awaitable[Response]]
-    summary: str
-    answer: Any
-    body: type[Any] | None = None
-    access: Access = "key"
 
 
 async def _openapi(_request: Request, state: State) -> Response:

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 import msgspec
 
-from e5_onnx.manifest import TOKENIZER_NAME
+from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx.recipes import Template
 from e5_onnx.serve.errors import BadInputError
-from e5_onnx.tokenization import WHITE_SPACE, TextTokenizer
+from e5_onnx.tokens.tokenization import WHITE_SPACE, TextTokenizer
 
 # Letters, digits and punctuation that stand for themselves: none is left out, joins its neighbour or turns
 # into white space.

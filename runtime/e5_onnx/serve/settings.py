@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e5_onnx.errors import OptionError
-from e5_onnx.options import Mode
-from e5_onnx.overflow import POLICIES
+from e5_onnx.inference.options import Mode
 from e5_onnx.recipes import ROLES, Role
 from e5_onnx.serve.hosts import check_name
 from e5_onnx.serve.memory import resident_mb
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.tokens.overflow import POLICIES
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 _LAST_PORT = 65_535
 _LEFT_OUT = "left out: this system does not tell how much memory a process holds"

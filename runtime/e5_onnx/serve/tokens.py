@@ -9,15 +9,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.engine import Engine
 from e5_onnx.errors import InputError
-from e5_onnx.lean_tokenizer import LeanTokenizer
-from e5_onnx.overflow import Rows, check_policy, fit
+from e5_onnx.inference.engine import Engine
 from e5_onnx.recipes import Role, Template
 from e5_onnx.serve.errors import BadInputError, TooLargeError, TooLongError
 from e5_onnx.serve.seams import Piece, Seams
 from e5_onnx.serve.turns import Steps
-from e5_onnx.tokenization import OverflowPolicy, TokenizedText
+from e5_onnx.tokens.lean_tokenizer import LeanTokenizer
+from e5_onnx.tokens.overflow import Rows, check_policy, fit
+from e5_onnx.tokens.tokenization import OverflowPolicy, TokenizedText
 
 # What a piece costs beside its own characters, in characters: its template, and the call.
 _PIECE_COST: Final = 64

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from e5_onnx.manifest import Manifest
+from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx.serve.errors import BadInputError
 from e5_onnx.serve.wire import EmbedFields, Number, RoleFields, Switch
-from e5_onnx.tokenization import OverflowPolicy
+from e5_onnx.tokens.tokenization import OverflowPolicy
 
 Encoding = Literal["float", "base64"]
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from e5_onnx.cli.exit_codes import DONE, INTERRUPTED
+from e5_onnx.machine.exit_codes import DONE, INTERRUPTED
 from e5_onnx.serve.metrics import MULTIPROCESS
 from e5_onnx.serve.sockets import Sockets
 

@@ -10,7 +10,7 @@ from e5_onnx.bulk.formats import arrow, csv, jsonl, parquet, txt
 from e5_onnx.bulk.formats.partitions import PartitionedRows, kinds_of, path_values, without
 from e5_onnx.bulk.rows import FileShape, RowReader
 from e5_onnx.bulk_job import Columns
-from e5_onnx.text_files import Format, InputFile
+from e5_onnx.text_input.text_files import Format, InputFile
 
 
 class _Format(Protocol):

@@ -11,7 +11,7 @@ from e5_onnx.bulk.formats.arrow_rows import ArrowRows, from_row, shape_types
 from e5_onnx.bulk.formats.byte_stream import named_damage
 from e5_onnx.bulk.rows import FileShape, RowReader
 from e5_onnx.bulk_job import Columns
-from e5_onnx.text_files import InputFile
+from e5_onnx.text_input.text_files import InputFile
 
 _FILE_MAGIC: Final = b"ARROW1"
 

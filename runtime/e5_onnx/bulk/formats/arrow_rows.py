@@ -13,8 +13,8 @@ from e5_onnx.bulk.formats.byte_stream import named_damage
 from e5_onnx.bulk.formats.headers import check_columns
 from e5_onnx.bulk.rows import Flaw, Rows, table_of
 from e5_onnx.bulk_job import Columns
-from e5_onnx.records import reason
-from e5_onnx.text_files import InputFile
+from e5_onnx.text_input.records import reason
+from e5_onnx.text_input.text_files import InputFile
 
 
 def shape_types(file: InputFile, schema: pa.Schema, columns: Columns) -> dict[str, pa.DataType]:

@@ -13,8 +13,8 @@ from typing import IO, Final, cast
 import pyarrow as pa
 
 from e5_onnx.bulk.errors import InputFileError
-from e5_onnx.records import WrongFormatError
-from e5_onnx.text_files import Compression, InputFile
+from e5_onnx.text_input.records import WrongFormatError
+from e5_onnx.text_input.text_files import Compression, InputFile
 
 
 def open_bytes(file: InputFile) -> IO[bytes]:

@@ -22,8 +22,8 @@ from e5_onnx.bulk.formats.headers import check_columns
 from e5_onnx.bulk.formats.line_rows import LineRows, ParsedRow
 from e5_onnx.bulk.rows import FileShape, Flaw, RowReader
 from e5_onnx.bulk_job import ID, Columns
-from e5_onnx.records import refuse_utf16
-from e5_onnx.text_files import InputFile
+from e5_onnx.text_input.records import refuse_utf16
+from e5_onnx.text_input.text_files import InputFile
 
 _DELIMITERS: Final = {"csv": ",;\t|", "tsv": "\t,;|"}
 # Excel's way to name the delimiter, before the header.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from e5_onnx.bulk.column_types import cell_kind
-from e5_onnx.records import LONGEST
+from e5_onnx.text_input.records import LONGEST
 
 Cells = list[str]
 

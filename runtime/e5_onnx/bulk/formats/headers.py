@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from e5_onnx.bulk.errors import InputFileError
 from e5_onnx.bulk_job import Columns
-from e5_onnx.text_files import InputFile
+from e5_onnx.text_input.text_files import InputFile
 
 
 def check_columns(file: InputFile, names: Sequence[str], columns: Columns) -> None:

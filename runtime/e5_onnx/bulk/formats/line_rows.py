@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from e5_onnx.bulk.formats.byte_stream import named_damage
 from e5_onnx.bulk.rows import Flaw, Rows, table_of
-from e5_onnx.text_files import InputFile
+from e5_onnx.text_input.text_files import InputFile
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from e5_onnx.bulk.formats.byte_stream import named_damage, open_bytes
 from e5_onnx.bulk.formats.line_rows import LineRows, ParsedRow
 from e5_onnx.bulk.rows import FileShape, Flaw, RowReader
 from e5_onnx.bulk_job import Columns
-from e5_onnx.records import Line, read_lines, read_record, reason
-from e5_onnx.text_files import InputFile
+from e5_onnx.text_input.records import Line, read_lines, read_record, reason
+from e5_onnx.text_input.text_files import InputFile
 
 
 def survey(file: InputFile, columns: Columns) -> FileShape:

@@ -1,0 +1,1 @@
+"""Comparisons of an export with its reference: tokens, vectors, stored samples."""

@@ -1,0 +1,1 @@
+"""One module per precision: each writes the graph of a model folder."""

@@ -1,0 +1,1 @@
+"""The recipe of a checkpoint: prompt templates, pooling, length."""

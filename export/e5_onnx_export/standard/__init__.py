@@ -1,0 +1,1 @@
+"""Conventional folders, as optimum and sentence-transformers read them."""

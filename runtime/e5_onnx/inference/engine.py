@@ -1,0 +1,110 @@
+"""The way of a text: check, template, tokens, batches, vectors, and back into order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from e5_onnx.inference.batching import pad, plan_batches
+from e5_onnx.inference.encoded import Encoded
+from e5_onnx.inference.session import Session
+from e5_onnx.model_folder.manifest import Manifest
+from e5_onnx.recipes import Role
+from e5_onnx.text_input.texts import check_texts
+from e5_onnx.tokens.overflow import Rows, check_policy, fit
+from e5_onnx.tokens.tokenization import OverflowPolicy, TextTokenizer, TokenizedText
+from e5_onnx.tokens.windows import merge_windows
+
+# Cells of a batch that one thread works on alone: larger ones leave its cache (perf/README.md).
+CALLERS_BUDGET: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How texts are to be embedded.
+
+    Attributes:
+        role: Of the texts.
+        task: The instruction of queries, or None for the recipe's default.
+        overflow: What becomes of texts that are too long.
+        first_index: The number of the first text, for messages.
+    """
+
+    role: Role
+    task: str | None
+    overflow: OverflowPolicy
+    first_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A loaded model: immutable, so many threads may call it.
+
+    Attributes:
+        manifest: Of the folder.
+        tokenizer: Its tokenizer.
+        session: Its graph.
+        token_budget: The largest batch, in texts x tokens of its longest.
+        callers: Batches that run at once, each in a Python thread; together they keep to the budget.
+    """
+
+    manifest: Manifest
+    tokenizer: TextTokenizer
+    session: Session
+    token_budget: int
+    callers: int = 1
+
+    def encode(self, texts: Iterable[str], request: Request) -> Encoded:
+        """Embeds texts, in order."""
+        check_policy(request.overflow, request.role)
+        tokenized = self.tokenize(texts, request)
+        rows = fit(tokenized, self.manifest.max_tokens, request.overflow, first_index=request.first_index)
+        return Encoded(merge_rows(rows, self._run(rows.ids)), rows.tokens, rows.truncated)
+
+    def tokenize(self, texts: Iterable[str], request: Request) -> list[TokenizedText]:
+        """Checks texts and turns them into tokens."""
+        template = self.manifest.recipe.template(request.role, request.task)
+        checked = check_texts(texts, first_index=request.first_index)
+        return [self.tokenizer.tokenize(text, template) for text in checked]
+
+    def _run(self, rows: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        vectors = np.empty((len(rows), self.manifest.dimension), np.float32)
+
+        def run(batch: list[int]) -> None:
+            vectors[batch] = self.session.run(*pad([rows[index] for index in batch]))
+
+        if self.callers == 1:
+            for batch in plan_batches([len(row) for row in rows], self.token_budget):
+                run(batch)
+        else:
+            budget = min(CALLERS_BUDGET, self.token_budget // self.callers)
+            with ThreadPoolExecutor(self.callers) as pool:
+                # Taken one by one, so that an error of any batch is raised here.
+                for _ in pool.map(run, plan_batches([len(row) for row in rows], budget)):
+                    pass
+        return vectors
+
+
+def merge_rows(rows: Rows, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turns row vectors into text vectors: only windowed texts have more than one row.
+
+    Args:
+        rows: As `fit` made them.
+        vectors: float32 [rows, dimension].
+
+    Returns:
+        float32 [texts, dimension].
+    """
+    if len(rows.ids) == len(rows.tokens):
+        return vectors
+    lengths = np.array([len(row) for row in rows.ids], np.int64)
+    texts = [
+        vectors[start] if end == start + 1 else merge_windows(vectors[start:end], lengths[start:end])
+        for start, end in zip(rows.first, rows.first[1:], strict=False)
+    ]
+    return np.stack(texts)

@@ -1,0 +1,45 @@
+"""How an Embedder is to be opened."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from e5_onnx.errors import OptionError
+from e5_onnx.inference.exact_int8 import ExactInt8
+from e5_onnx.tokens.overflow import check_policy
+from e5_onnx.tokens.tokenization import OverflowPolicy, TokenizerChoice
+
+Mode = Literal["auto", "latency", "throughput"]
+
+# Cells of a batch's grid: with it a batch of the large model takes about half a gigabyte.
+DEFAULT_TOKEN_BUDGET: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Embedder's keyword arguments, checked; `Embedder` documents them.
+
+    Raises:
+        OptionError: For a value out of range.
+    """
+
+    threads: int | None
+    token_budget: int
+    overflow: OverflowPolicy
+    verify: bool
+    fingerprint: str | None
+    tokenizer: TokenizerChoice
+    exact_int8: ExactInt8
+    mode: Mode
+    cache_dir: str | os.PathLike[str] | None
+
+    def __post_init__(self) -> None:
+        if type(self.token_budget) is not int or self.token_budget < 1:
+            raise OptionError("token_budget", self.token_budget, "a whole number of at least 1")
+        if self.mode not in get_args(Mode):
+            raise OptionError("mode", self.mode, f"one of {', '.join(get_args(Mode))}")
+        if not isinstance(self.cache_dir, str | os.PathLike | None):
+            raise OptionError("cache_dir", self.cache_dir, "a path, or None")
+        check_policy(self.overflow, "document")

@@ -1,0 +1,1 @@
+"""The machine: its CPU, its threads, its file system, and exit codes."""

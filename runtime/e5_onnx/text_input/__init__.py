@@ -1,0 +1,1 @@
+"""Texts from callers, files and streams, and the progress through them."""

@@ -1,0 +1,1 @@
+"""Texts to token ids: the tokenizers, and what becomes of a text that is too long."""
