@@ -87,7 +87,7 @@ def test_the_metadata_say_where_vectors_come_from(
         "e5_onnx.recipe": "e5-instruct",
         "e5_onnx.role": "query",
         "e5_onnx.task": "find",
-        "e5_onnx.tokens.overflow": "truncate",
+        "e5_onnx.overflow": "truncate",
         "e5_onnx.dimension": "32",
         "e5_onnx.vectors": "float32",
         "e5_onnx.id_column": "doc",

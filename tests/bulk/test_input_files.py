@@ -14,12 +14,13 @@ from bulk_inputs import read_columns, read_rejects, rows, write
 
 from e5_onnx.bulk.chunks import ChunkReader
 from e5_onnx.bulk.errors import InputFileError
+from e5_onnx.bulk.formats import survey
 from e5_onnx.bulk.plan import Plan
 from e5_onnx.bulk.run import run_bulk
 from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx.cli import main
-from e5_onnx.text_input.text_files import find_files, recognise
+from e5_onnx.text_input.text_files import FILE_FORMATS, FileFormat, find_files, recognise
 
 ENDINGS = {
     "a.CSV": ("csv", "none"),
@@ -40,7 +41,7 @@ ENDINGS = {
 @pytest.mark.parametrize("name", ENDINGS)
 def test_endings(name: str) -> None:
     found = recognise(Path(name))
-    assert (None if found is None else (found.format, found.compression)) == ENDINGS[name]
+    assert (None if found is None else (found.format.name, found.compression)) == ENDINGS[name]
 
 
 def test_a_folder_tells_what_is_left_out(
@@ -200,3 +201,12 @@ def test_a_file_that_is_changed_while_it_is_read_is_refused(kind: str, tmp_path:
     file.write_bytes(file.read_bytes().replace(b"moon", b"mood"))
     with pytest.raises(InputFileError, match="it was changed while the run read it: run again once"):
         list(chunks)
+
+
+@pytest.mark.parametrize("row", FILE_FORMATS, ids=lambda row: row.name)
+def test_every_format_has_a_reader(row: FileFormat, tmp_path: Path) -> None:
+    for ending in row.endings:
+        file = recognise(tmp_path / f"a{ending}")
+        assert file is not None
+        with pytest.raises(FileNotFoundError):
+            survey(file, Columns())

@@ -24,17 +24,18 @@ from e5_onnx.cli.records import STDIN
 from e5_onnx.cli.stopping import stopped_by_signals
 from e5_onnx.errors import OptionError
 from e5_onnx.machine.exit_codes import DONE, INTERRUPTED
+from e5_onnx.text_input.text_files import ENDINGS
 
 if TYPE_CHECKING:
     from e5_onnx.bulk.progress import BulkProgress
     from e5_onnx.bulk.run import Engine, Summary
 
-_TEXT: Final = """\
+_TEXT: Final = f"""\
 Embeds any number of files into a data set, in a run that can be stopped and resumed (extra [bulk]).
 
-INPUT is files, folders, and patterns in quotes: .parquet, .arrow, .feather, .csv, .tsv, .jsonl, .ndjson and
-.txt, the last five also with .gz or .zst. --output is a folder, for a Parquet data set, or a .npy file, with
-the ids beside it.
+INPUT is files, folders, and patterns in quotes. Names end in
+{ENDINGS}.
+--output is a folder, for a Parquet data set, or a .npy file, with the ids beside it.
 
 A bad row (no text, an empty or blank text, broken encoding, no id) goes to rejects.jsonl with its reason, and
 the run continues; --on-bad-row stop ends the run there. A data set leaves the row out. In a .npy file row i

@@ -83,7 +83,7 @@ def _refuse_bulk(parsed: argparse.Namespace) -> None:
         raise OptionError("inputs", " ".join(parsed.input), "one file; `e5 bulk` takes any number")
     (name,) = parsed.input
     file = recognise(Path(name))
-    plain = file is None or (file.format in FORMATS and file.compression == "none")
+    plain = file is None or (file.format.name in FORMATS and file.compression == "none")
     if not plain or is_pattern(name) or Path(name).is_dir():
         expected = "a .txt or .jsonl file, or - for stdin; `e5 bulk` takes folders, patterns and other files"
         raise OptionError("inputs", name, expected)

@@ -22,6 +22,7 @@ from e5_onnx.text_input.records import (
 from e5_onnx.text_input.text_files import recognise
 
 STDIN: Final = "-"
+_LINES: Final[dict[str, InputFormat]] = {kind: kind for kind in FORMATS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,9 @@ def open_source(parameter: str, path: str, column: str, *, stdin: InputFormat) -
         yield Source("<stdin>", stdin, column, sys.stdin.buffer, None)
         return
     known = recognise(Path(path))
-    if known is None or known.format not in FORMATS or known.compression != "none":
+    kind = None if known is None or known.compression != "none" else _LINES.get(known.format.name)
+    if kind is None:
         raise OptionError(parameter, path, "a .txt or .jsonl file, or - for stdin")
     with Path(path).open("rb") as file:
         size = Path(path).stat().st_size if Path(path).is_file() else None
-        yield Source(path, known.format, column, file, size)
+        yield Source(path, kind, column, file, size)

@@ -11,25 +11,44 @@ from typing import Final, Literal
 
 from e5_onnx.errors import OptionError
 
-Format = Literal["parquet", "arrow", "csv", "tsv", "jsonl", "txt"]
 Compression = Literal["none", "gzip", "zstd"]
 
-_FORMATS: Final[dict[str, Format]] = {
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".txt": "txt",
-}
+
+@dataclass(frozen=True, slots=True)
+class FileFormat:
+    """A kind of file.
+
+    Attributes:
+        name: Its name in this program.
+        endings: The endings of its files.
+        reader: The module of `e5_onnx.bulk.formats` that reads it.
+        has_compression: Whether it has compression of its own, and takes none around it.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    reader: str
+    has_compression: bool = False
+
+
+FILE_FORMATS: Final = (
+    FileFormat("parquet", (".parquet",), "parquet", has_compression=True),
+    FileFormat("arrow", (".arrow", ".feather"), "arrow", has_compression=True),
+    FileFormat("csv", (".csv",), "csv"),
+    FileFormat("tsv", (".tsv",), "csv"),
+    FileFormat("jsonl", (".jsonl", ".ndjson"), "jsonl"),
+    FileFormat("txt", (".txt",), "txt"),
+)
+_BY_ENDING: Final = {ending: one for one in FILE_FORMATS for ending in one.endings}
 _COMPRESSIONS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
-# These have compression of their own.
-_WHOLE: Final = (".parquet", ".arrow", ".feather")
+
+
+def _endings(*, has_compression: bool) -> str:
+    return ", ".join(ending for ending, one in _BY_ENDING.items() if one.has_compression == has_compression)
+
 
 ENDINGS: Final = (
-    f"{', '.join(_FORMATS)}, or {', '.join(ending for ending in _FORMATS if ending not in _WHOLE)} with "
+    f"{_endings(has_compression=True)}, or {_endings(has_compression=False)} alone or with "
     f"{' or '.join(_COMPRESSIONS)}"
 )
 _PATTERN: Final = frozenset("*?[")
@@ -41,12 +60,12 @@ class InputFile:
 
     Attributes:
         path: Where it is.
-        format: The format, by its name.
+        format: Its row.
         compression: The compression around it, by its name.
     """
 
     path: Path
-    format: Format
+    format: FileFormat
     compression: Compression
 
     def __str__(self) -> str:
@@ -102,9 +121,10 @@ def recognise(path: Path) -> InputFile | None:
     *_, before, last = ["", "", *(suffix.lower() for suffix in path.suffixes)]
     compression = _COMPRESSIONS.get(last, "none")
     ending = last if compression == "none" else before
-    if ending not in _FORMATS or (compression != "none" and ending in _WHOLE):
+    known = _BY_ENDING.get(ending)
+    if known is None or (compression != "none" and known.has_compression):
         return None
-    return InputFile(path, _FORMATS[ending], compression)
+    return InputFile(path, known, compression)
 
 
 def _find(name: str, left_out: Counter[str]) -> Iterator[InputFile]:

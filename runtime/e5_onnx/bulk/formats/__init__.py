@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from importlib import import_module
+from typing import Protocol
 
 import pyarrow as pa
 
-from e5_onnx.bulk.formats import arrow, csv, jsonl, parquet, txt
 from e5_onnx.bulk.formats.partitions import PartitionedRows, kinds_of, path_values, without
 from e5_onnx.bulk.rows import FileShape, RowReader
 from e5_onnx.bulk_job import Columns
-from e5_onnx.text_input.text_files import Format, InputFile
+from e5_onnx.text_input.text_files import FileFormat, InputFile
 
 
-class _Format(Protocol):
+class _Reader(Protocol):
     def survey(self, file: InputFile, columns: Columns) -> FileShape: ...
 
     def open_rows(self, file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader: ...
-
-
-_FORMATS: Final[dict[Format, _Format]] = {
-    "parquet": parquet,
-    "arrow": arrow,
-    "csv": csv,
-    "tsv": csv,
-    "jsonl": jsonl,
-    "txt": txt,
-}
 
 
 def survey(file: InputFile, columns: Columns) -> FileShape:
@@ -37,7 +27,7 @@ def survey(file: InputFile, columns: Columns) -> FileShape:
         OSError: If it cannot be read at all.
     """
     cells = path_values(file.path, columns)
-    shape = _FORMATS[file.format].survey(file, without(columns, cells))
+    shape = _reader(file.format).survey(file, without(columns, cells))
     return FileShape(shape.rows, {**shape.types, **kinds_of(cells)})
 
 
@@ -55,5 +45,10 @@ def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader
     """
     cells = path_values(file.path, columns)
     inside = pa.schema([entry for entry in beside if entry.name not in cells])
-    reader = _FORMATS[file.format].open_rows(file, without(columns, cells), inside)
+    reader = _reader(file.format).open_rows(file, without(columns, cells), inside)
     return PartitionedRows(reader, cells, beside) if cells else reader
+
+
+def _reader(kind: FileFormat) -> _Reader:
+    module: _Reader = import_module(f"{__name__}.{kind.reader}")
+    return module

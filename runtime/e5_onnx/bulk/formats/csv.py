@@ -78,7 +78,7 @@ def _begin(file: InputFile, text: io.TextIOWrapper, columns: Columns) -> tuple[C
     if separator := _SEPARATOR_LINE.fullmatch(first):
         delimiter = delimiter or separator[1]
         first, number = _next_line(text, number)
-    delimiter = delimiter or _detect(first, _DELIMITERS[file.format], columns)
+    delimiter = delimiter or _detect(first, _DELIMITERS[file.format.name], columns)
     records = CsvRecords(chain([first], text), delimiter, first_line=number)
     header = next(records, None)
     if header is None:
