@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from e5_onnx import Embedder
 from e5_onnx_export.checkpoint import open_checkpoint
-from e5_onnx_perf.peers import _MODULES, PeerName, PeerSource, import_peer
+from e5_onnx_perf.peers import PEERS, PeerName, PeerSource, import_peer
 from e5_onnx_perf.peers.conversion import converted, in_batches, mean_pool
 
 TEXTS = ["moon", "the river of the city is red", "tea", "what is the capital of the moon", "bread " * 300]
@@ -31,7 +31,7 @@ LEAST = {
 
 
 def test_the_tables_are_complete() -> None:
-    assert set(get_args(PeerName)) == set(_MODULES) == set(LEAST)
+    assert set(get_args(PeerName)) == set(PEERS) == set(LEAST)
 
 
 @pytest.mark.optimum

@@ -19,14 +19,28 @@ PeerName = Literal[
     "torch", "sentence-transformers", "optimum-int8", "fastembed", "ctranslate2", "openvino", "llama.cpp"
 ]
 
-_MODULES: Final[dict[PeerName, str]] = {
-    "torch": "torch_fp32",
-    "sentence-transformers": "sentence_transformers_int8",
-    "optimum-int8": "optimum_int8",
-    "fastembed": "fastembed_fp32",
-    "ctranslate2": "ctranslate2_int8",
-    "openvino": "openvino_int8",
-    "llama.cpp": "llama_cpp_q8",
+
+@dataclass(frozen=True, slots=True)
+class PeerRow:
+    """Where a peer is.
+
+    Attributes:
+        module: The module of this package that runs it.
+        libraries: The distributions whose versions are reported with its figures.
+    """
+
+    module: str
+    libraries: tuple[str, ...]
+
+
+PEERS: Final[dict[PeerName, PeerRow]] = {
+    "torch": PeerRow("torch_fp32", ("torch", "transformers")),
+    "sentence-transformers": PeerRow("sentence_transformers_int8", ("sentence-transformers",)),
+    "optimum-int8": PeerRow("optimum_int8", ("optimum",)),
+    "fastembed": PeerRow("fastembed_fp32", ("fastembed",)),
+    "ctranslate2": PeerRow("ctranslate2_int8", ("ctranslate2",)),
+    "openvino": PeerRow("openvino_int8", ("openvino",)),
+    "llama.cpp": PeerRow("llama_cpp_q8", ("llama-cpp-python",)),
 }
 BATCH: Final = 32
 """Texts in a batch, for engines that leave this to their user."""
@@ -80,5 +94,5 @@ def import_peer(name: PeerName) -> PeerModule:
     Raises:
         MissingExtraError: If they are not installed.
     """
-    module: PeerModule = import_module(f"{__name__}.{_MODULES[name]}")
+    module: PeerModule = import_module(f"{__name__}.{PEERS[name].module}")
     return module

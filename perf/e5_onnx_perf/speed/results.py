@@ -14,13 +14,14 @@ import numpy as np
 
 from e5_onnx.machine.cpu import cpu_facts
 from e5_onnx_perf.accuracy.scores import cosines
+from e5_onnx_perf.peers import PEERS
 from e5_onnx_perf.speed.measure import Comparison, Measured, Timing, seconds_of_round, spread
 from e5_onnx_perf.speed.workloads import Workload
 
 _TOOLS: Final = (
-    "e5-onnx", "onnxruntime", "numpy", "tokenizers", "torch", "transformers", "sentence-transformers",
-    "optimum", "fastembed", "ctranslate2", "openvino", "llama-cpp-python",
-)  # fmt: skip
+    *("e5-onnx", "onnxruntime", "numpy", "tokenizers"),
+    *(library for peer in PEERS.values() for library in peer.libraries),
+)
 _GOVERNOR: Final = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _TORCH: Final = "torch"
 
