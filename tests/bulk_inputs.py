@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 
 WORDS = ("moon", "the city is red", "?", "tea\u2028house", "東京", "bread and water", "quiet sea", "Mond")
 
@@ -122,11 +122,11 @@ def read_columns(output: Path) -> dict[str, list[Any]]:
 
 def read_rejects(output: Path) -> list[dict[str, Any]]:
     """The bad rows, each as rejects.jsonl has it."""
-    return [json.loads(line) for line in Layout(output).rejects.read_text("utf-8").splitlines()]
+    return [json.loads(line) for line in OutputLayout(output).rejects.read_text("utf-8").splitlines()]
 
 
 def contents(output: Path) -> dict[str, bytes]:
     """Every file that a finished run leaves for others to read, by its name."""
     array = [output, output.with_suffix(".ids.parquet")]
     kept = array if output.suffix == ".npy" else sorted(output.glob("*.parquet"))
-    return {path.name: path.read_bytes() for path in [*kept, Layout(output).rejects]}
+    return {path.name: path.read_bytes() for path in [*kept, OutputLayout(output).rejects]}

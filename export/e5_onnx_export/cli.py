@@ -19,7 +19,7 @@ from e5_onnx.model_folder.manifest import Pooling, Precision
 from e5_onnx.recipes import RecipeName
 from e5_onnx_export.cards import command as card_command
 from e5_onnx_export.cli_flags import FLAGS, FlagProgress
-from e5_onnx_export.errors import RecipeError, RequestError
+from e5_onnx_export.errors import ExportRequestError, RecipeError
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.recipe.request import RecipeRequest
 from e5_onnx_export.request import (
@@ -68,7 +68,7 @@ def _run_words(words: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return int(parsed.run(parsed))
-    except (RecipeError, RequestError) as error:
+    except (RecipeError, ExportRequestError) as error:
         return _fail(with_flags(error, FLAGS), _USAGE)
     except E5Error as error:
         return _fail(with_flags(error, FLAGS), _FAILED)

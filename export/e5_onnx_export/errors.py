@@ -9,13 +9,13 @@ e5_onnx.E5Error
     │   ├── RevisionError              (ValueError)    a revision of something that has none
     │   └── UnsupportedModelError      (ValueError)    something of the model that no graph here does
     │       └── UnsupportedArchitectureError           its encoder is of another kind
-    ├── RequestError                   (ValueError)    options that do not go together
+    ├── ExportRequestError             (ValueError)    options that do not go together
     ├── RecipeError                    (ValueError)    recipe, pooling or prompts are wrong or in conflict
     │   ├── UnknownRecipeError                         nothing says which recipe: the caller must
     │   └── UnknownPoolingError                        nothing says how it pools: the caller must
     ├── CalibrationError               (ValueError)    the file given with --calibration cannot be used
     ├── CardError                      (ValueError)    results that cannot be merged into a folder's card
-    ├── OutputExistsError              (FileExistsError)
+    ├── FolderExistsError              (FileExistsError)
     ├── DiskSpaceError                 (OSError)
     ├── ToolError                      (RuntimeError)  optimum or another foreign tool failed
     └── ParityError                    (ValueError)    the exported vectors are too far from the reference's
@@ -83,7 +83,7 @@ class UnsupportedArchitectureError(UnsupportedModelError):
         )
 
 
-class RequestError(ExportError, ValueError):
+class ExportRequestError(ExportError, ValueError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
@@ -123,7 +123,7 @@ class CardError(ExportError, ValueError):
         super().__init__(f"{file}: {reason}")
 
 
-class OutputExistsError(ExportError, FileExistsError):
+class FolderExistsError(ExportError, FileExistsError):
     def __init__(
         self, path: Path, reason: str = "replace it with force=True, or choose another folder"
     ) -> None:

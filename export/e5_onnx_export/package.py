@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from e5_onnx.machine.atomic_file import sync_files
 from e5_onnx.model_folder.manifest import MANIFEST_NAME
-from e5_onnx_export.errors import DiskSpaceError, OutputExistsError
+from e5_onnx_export.errors import DiskSpaceError, FolderExistsError
 
 _PARTIAL: Final = ".partial-"
 _REPLACED: Final = ".replaced-"
@@ -37,7 +37,7 @@ def atomic_folder(target: Path, *, force: bool) -> Iterator[Path]:
         An empty folder on the same file system.
 
     Raises:
-        OutputExistsError: If the target exists and may not be replaced.
+        FolderExistsError: If the target exists and may not be replaced.
     """
     check_target(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,16 +81,16 @@ def check_target(target: Path, *, force: bool) -> None:
     An old folder that a killed export had moved aside is moved back first: it is all that there is.
 
     Raises:
-        OutputExistsError: If so. A folder of anything else is never deleted, whatever `force` says.
+        FolderExistsError: If so. A folder of anything else is never deleted, whatever `force` says.
     """
     if not target.exists() and (moved := _leftovers(target, _REPLACED)):
         moved[-1].rename(target)
     if not target.exists() and not target.is_symlink():
         return
     if not force:
-        raise OutputExistsError(target)
+        raise FolderExistsError(target)
     if not target.is_dir() or target.is_symlink() or not _is_ours(target):
-        raise OutputExistsError(target, "it is not a model folder, so force=True does not delete it")
+        raise FolderExistsError(target, "it is not a model folder, so force=True does not delete it")
 
 
 def require_space(target: Path, needed: int) -> None:

@@ -9,8 +9,8 @@ from typing import Final
 
 from e5_onnx.model_folder.manifest import Parity
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.errors import UnsupportedModelError
-from e5_onnx_export.job import Job
 from e5_onnx_export.package import atomic_folder, check_target, require_space
 from e5_onnx_export.precision.packed import write_packed
 from e5_onnx_export.precision.resources import disk_need, peak_rss_mb
@@ -19,7 +19,7 @@ from e5_onnx_export.recipe.detection import detect
 from e5_onnx_export.request import ExportReport, ExportRequest, GraphKind
 from e5_onnx_export.standard.folder import write_standard
 
-_WRITERS: Final[dict[GraphKind, Callable[[Job, Path], Parity]]] = {
+_WRITERS: Final[dict[GraphKind, Callable[[ExportContext, Path], Parity]]] = {
     "packed": write_packed,
     "standard": write_standard,
 }
@@ -49,9 +49,9 @@ def export(request: ExportRequest, progress: Progress | None = None) -> ExportRe
         progress.step(f"note: {note}")
     _check_projections(checkpoint, request)
     require_space(request.out, disk_need(checkpoint, request))
-    job = Job(request, checkpoint, choice, progress)
+    context = ExportContext(request, checkpoint, choice, progress)
     with atomic_folder(request.out, force=request.force) as folder:
-        parity = _WRITERS[request.graph](job, folder)
+        parity = _WRITERS[request.graph](context, folder)
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return ExportReport(
         folder=str(request.out),

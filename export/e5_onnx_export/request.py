@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from e5_onnx.model_folder.manifest import Parity, Precision
-from e5_onnx_export.errors import RequestError
+from e5_onnx_export.errors import ExportRequestError
 from e5_onnx_export.recipe.request import RecipeRequest
 from e5_onnx_export.rounding.rounding import WeightBits
 
@@ -77,7 +77,7 @@ class ExportRequest:
 
     def __post_init__(self) -> None:
         if self.graph == "standard" and self.precision != "fp32":
-            raise RequestError(
+            raise ExportRequestError(
                 f"graph='standard' is fp32 only, not {self.precision}: other tools quantise it"
             )
         usual = QuantizationRequest()
@@ -85,7 +85,7 @@ class ExportRequest:
             asked = getattr(self.quantization, name)
             if asked != getattr(usual, name) and self.precision not in precisions:
                 written = str(asked) if isinstance(asked, Path) else asked
-                raise RequestError(
+                raise ExportRequestError(
                     f"{name}={written!r} is for precision={' or '.join(map(repr, precisions))}, "
                     f"not {self.precision}"
                 )

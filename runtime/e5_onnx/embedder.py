@@ -26,7 +26,7 @@ from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx.opening import open_engine
 from e5_onnx.recipes import Role
 from e5_onnx.text_input.streaming import chunks
-from e5_onnx.text_input.texts import Texts, each_text
+from e5_onnx.text_input.texts import TextOrTexts, each_text
 from e5_onnx.tokens.tokenization import OverflowPolicy, TokenizerChoice
 
 
@@ -117,21 +117,21 @@ class Embedder:
         """The tokenizer library in use."""
         return self._tokenizer_name
 
-    def embed_queries(self, texts: Texts, *, task: str | None = None) -> NDArray[np.float32]:
+    def embed_queries(self, texts: TextOrTexts, *, task: str | None = None) -> NDArray[np.float32]:
         """Embeds queries: `encode` with role `query`, vectors only."""
         return self.encode(texts, role="query", task=task).vectors
 
-    def embed_documents(self, texts: Texts) -> NDArray[np.float32]:
+    def embed_documents(self, texts: TextOrTexts) -> NDArray[np.float32]:
         """Embeds documents: `encode` with role `document`, vectors only."""
         return self.encode(texts, role="document").vectors
 
-    def embed(self, texts: Texts) -> Never:
+    def embed(self, texts: TextOrTexts) -> Never:
         """Refuses, since nothing says what the texts are: the error names the methods that do."""
         raise RoleMissingError("embed")
 
     def encode(
         self,
-        texts: Texts,
+        texts: TextOrTexts,
         *,
         role: Role,
         task: str | None = None,
@@ -210,7 +210,7 @@ class Embedder:
         """Returns the token ids of each text before any cutting, template and special tokens included."""
         return [text.ids for text in self._lifetime.get().tokenize(texts, self._request(role, task))]
 
-    def count_tokens(self, texts: Texts, *, role: Role, task: str | None = None) -> NDArray[np.int64]:
+    def count_tokens(self, texts: TextOrTexts, *, role: Role, task: str | None = None) -> NDArray[np.int64]:
         """Counts tokens as `tokenize` gives them: int64 [n], or a scalar array for one str."""
         listed = [texts] if isinstance(texts, str) else texts
         counts = np.array([len(ids) for ids in self.tokenize(listed, role=role, task=task)], np.int64)

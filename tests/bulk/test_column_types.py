@@ -12,10 +12,10 @@ from bulk_inputs import write
 
 from e5_onnx.bulk.chunks import ChunkReader
 from e5_onnx.bulk.errors import InputFileError
-from e5_onnx.bulk.plan import Plan
+from e5_onnx.bulk.plan import ShardPlan
 from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk_job import Columns
-from e5_onnx.text_input.text_files import find_files, recognise
+from e5_onnx.text_input.text_files import find_files, recognise_format
 
 TYPES = {
     "whole numbers": ([1, 2, None], pa.int64()),
@@ -37,11 +37,11 @@ def test_a_column_of_json_has_the_type_of_all_its_values(name: str, tmp_path: Pa
     values, kind = TYPES[name]
     lines = [json.dumps({"text": "moon", "value": value}) for value in values]
     (tmp_path / "in.jsonl").write_text("\n".join([*lines, '{"text": "moon"}', "no JSON"]), "utf-8")
-    file = recognise(tmp_path / "in.jsonl")
+    file = recognise_format(tmp_path / "in.jsonl")
     columns = Columns(keep=("value",))
     survey = look_through([file], columns)
     assert survey.beside.field("value").type == kind
-    (chunk,) = ChunkReader(survey, columns, "reject").chunks(Plan(survey.rows, 100).missing({}))
+    (chunk,) = ChunkReader(survey, columns, "reject").chunks(ShardPlan(survey.rows, 100).missing({}))
     assert chunk.columns.column("value").to_pylist() == [*AS_STRINGS.get(name, values), None, None]
     assert [reject.place.line for reject in chunk.rejects] == [len(values) + 2]
 
@@ -86,5 +86,5 @@ def test_files_agree_on_the_types_of_columns(name: str, tmp_path: Path) -> None:
         return
     survey = look_through(files, columns)
     assert survey.beside.field("value").type == kind
-    (chunk,) = ChunkReader(survey, columns, "reject").chunks(Plan(survey.rows, 100).missing({}))
+    (chunk,) = ChunkReader(survey, columns, "reject").chunks(ShardPlan(survey.rows, 100).missing({}))
     assert chunk.columns.column("value").to_pylist() == [*array.to_pylist(), *values]

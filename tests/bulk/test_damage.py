@@ -14,7 +14,7 @@ from bulk_inputs import contents, rows, write
 
 from e5_onnx.bulk.errors import OutputExistsError, ResumeError
 from e5_onnx.bulk.journal import Receipt, read_journal
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.bulk.run import run_bulk
 from e5_onnx.bulk_job import Job
 
@@ -48,7 +48,7 @@ def test_a_damaged_shard_is_done_again(
     asked = job(path)
     run_bulk(asked)
     whole = contents(asked.output)
-    flip(DAMAGED[what](Layout(asked.output)), place)
+    flip(DAMAGED[what](OutputLayout(asked.output)), place)
     assert run_bulk(asked).done_before == 160
     assert contents(asked.output) == whole
     assert run_bulk(asked).done_before == 200
@@ -64,7 +64,7 @@ def test_a_damaged_array_is_made_again(
     flip(tmp_path / name, 0.8)
     assert run_bulk(asked).done_before == 0
     assert contents(asked.output) == whole
-    Layout(asked.output).done.write_text("{not JSON", "utf-8")
+    OutputLayout(asked.output).done.write_text("{not JSON", "utf-8")
     run_bulk(asked)
     assert contents(asked.output) == whole
 
@@ -78,7 +78,7 @@ def test_a_damaged_part_does_not_reach_the_array(
         patched.setattr("e5_onnx.bulk.output.write_array", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_bulk(asked)
-    flip(Layout(asked.output).part(40), 0.5)
+    flip(OutputLayout(asked.output).part(40), 0.5)
     assert run_bulk(asked).done_before == 160
     assert asked.output.read_bytes() == whole.output.read_bytes()
 
@@ -104,7 +104,7 @@ def test_a_strange_line_ends_the_journal(
 ) -> None:
     asked = job(path)
     run_bulk(asked)
-    whole, journal = contents(asked.output), Layout(asked.output).journal
+    whole, journal = contents(asked.output), OutputLayout(asked.output).journal
     lines = journal.read_text("utf-8").splitlines()
     journal.write_text("\n".join([*lines[:2], json.dumps(LINES[name]), *lines[2:], ""]), "utf-8")
     assert run_bulk(asked).done_before == 80
@@ -132,7 +132,7 @@ def test_a_receipt_for_rows_of_no_shard_is_not_believed(
 ) -> None:
     asked = job(path)
     run_bulk(asked)
-    whole, layout = contents(asked.output), Layout(asked.output)
+    whole, layout = contents(asked.output), OutputLayout(asked.output)
     receipt = json.loads(layout.journal.read_text("utf-8").splitlines()[0]) | stranger
     layout.part(stranger["first"]).write_bytes(layout.part(0).read_bytes())
     layout.rejects_of(stranger["first"]).write_bytes(layout.rejects_of(0).read_bytes())
@@ -146,7 +146,7 @@ def test_a_receipt_for_rows_of_no_shard_is_not_believed(
 def test_a_part_without_a_receipt_is_removed(path: Path, job: Callable[..., Job]) -> None:
     asked = job(path)
     run_bulk(asked)
-    whole, layout = contents(asked.output), Layout(asked.output)
+    whole, layout = contents(asked.output), OutputLayout(asked.output)
     layout.part(20).write_bytes(layout.part(0).read_bytes())
     (asked.output / "part-of-mine.parquet").write_bytes(b"mine")
     run_bulk(asked)
@@ -170,7 +170,7 @@ STATES = {
 def test_a_state_that_is_none(name: str, path: Path, job: Callable[..., Job]) -> None:
     asked = job(path)
     run_bulk(asked)
-    Layout(asked.output).state.write_text(STATES[name], "utf-8")
+    OutputLayout(asked.output).state.write_text(STATES[name], "utf-8")
     with pytest.raises(OutputExistsError):
         run_bulk(asked)
 
@@ -178,7 +178,7 @@ def test_a_state_that_is_none(name: str, path: Path, job: Callable[..., Job]) ->
 def test_an_output_of_another_version_is_not_resumed(path: Path, job: Callable[..., Job]) -> None:
     asked = job(path)
     run_bulk(asked)
-    state = Layout(asked.output).state
+    state = OutputLayout(asked.output).state
     state.write_text(json.dumps(json.loads(state.read_text("utf-8")) | {"version": 1}), "utf-8")
     with pytest.raises(ResumeError, match="was started with layout version 1, and now it is 2"):
         run_bulk(asked)

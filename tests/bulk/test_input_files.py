@@ -15,12 +15,12 @@ from bulk_inputs import read_columns, read_rejects, rows, write
 from e5_onnx.bulk.chunks import ChunkReader
 from e5_onnx.bulk.errors import InputFileError
 from e5_onnx.bulk.formats import survey
-from e5_onnx.bulk.plan import Plan
+from e5_onnx.bulk.plan import ShardPlan
 from e5_onnx.bulk.run import run_bulk
 from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx.cli import main
-from e5_onnx.text_input.text_files import FILE_FORMATS, FileFormat, find_files, recognise
+from e5_onnx.text_input.text_files import FILE_FORMATS, FileFormat, find_files, recognise_format
 
 ENDINGS = {
     "a.CSV": ("csv", "none"),
@@ -40,7 +40,7 @@ ENDINGS = {
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_endings(name: str) -> None:
-    found = recognise(Path(name))
+    found = recognise_format(Path(name))
     assert (None if found is None else (found.format.name, found.compression)) == ENDINGS[name]
 
 
@@ -196,7 +196,7 @@ def test_a_file_that_is_changed_while_it_is_read_is_refused(kind: str, tmp_path:
     file = write(kind, tmp_path, rows(1000))
     (found,) = find_files([str(file)]).files
     survey = look_through([found], Columns("text"))
-    chunks = ChunkReader(survey, Columns("text"), "reject").chunks(Plan(survey.rows, 100).missing({}))
+    chunks = ChunkReader(survey, Columns("text"), "reject").chunks(ShardPlan(survey.rows, 100).missing({}))
     next(chunks)
     file.write_bytes(file.read_bytes().replace(b"moon", b"mood"))
     with pytest.raises(InputFileError, match="it was changed while the run read it: run again once"):
@@ -206,7 +206,7 @@ def test_a_file_that_is_changed_while_it_is_read_is_refused(kind: str, tmp_path:
 @pytest.mark.parametrize("row", FILE_FORMATS, ids=lambda row: row.name)
 def test_every_format_has_a_reader(row: FileFormat, tmp_path: Path) -> None:
     for ending in row.endings:
-        file = recognise(tmp_path / f"a{ending}")
+        file = recognise_format(tmp_path / f"a{ending}")
         assert file is not None
         with pytest.raises(FileNotFoundError):
             survey(file, Columns())

@@ -19,26 +19,26 @@ from e5_onnx.bulk.errors import InputFileError, ShardLostError
 from e5_onnx.bulk.formats import open_rows
 from e5_onnx.bulk.formats.byte_stream import named_damage
 from e5_onnx.bulk.journal import Receipt
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.bulk.output import open_output
 from e5_onnx.bulk.overlap import in_order
-from e5_onnx.bulk.plan import Plan, Shard, Slice
+from e5_onnx.bulk.plan import Shard, ShardPlan, Slice
 from e5_onnx.bulk.progress import BulkProgress
 from e5_onnx.bulk.run import embed_here, run_bulk
 from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk.vectors import quantise
-from e5_onnx.bulk.work import Tell, Work, open_model
+from e5_onnx.bulk.work import Tell, Work, open_bulk_model
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx.errors import OptionError
 from e5_onnx.model_folder.folder import ModelFolder
-from e5_onnx.text_input.text_files import find_files, recognise
+from e5_onnx.text_input.text_files import find_files, recognise_format
 
 
 @given(st.lists(st.integers(0, 30), max_size=8), st.integers(1, 12), st.data())
 def test_a_plan_holds_every_missing_row_once_and_in_order(
     files: list[int], size: int, data: st.DataObject
 ) -> None:
-    plan = Plan(files, size)
+    plan = ShardPlan(files, size)
     rows = [(file, row) for file, count in enumerate(files) for row in range(count)]
     assert plan.rows == len(rows)
     lengths = data.draw(st.lists(st.integers(1, size), min_size=plan.rows, max_size=plan.rows))
@@ -57,7 +57,7 @@ def test_a_plan_holds_every_missing_row_once_and_in_order(
 
 
 def test_a_plan_of_nothing_has_a_shard_of_nothing() -> None:
-    plan = Plan([0, 0], 10)
+    plan = ShardPlan([0, 0], 10)
     assert list(plan.missing({})) == [Shard(0, ())]
     assert plan.accepted({0: 0, 5: 5}) == {0: 0}
     assert list(plan.missing({0: 0})) == []
@@ -74,7 +74,7 @@ STRANGE = {
 
 @pytest.mark.parametrize("name", STRANGE)
 def test_shards_that_are_not_of_the_plan(name: str) -> None:
-    found = Plan([60, 40], 10).accepted(STRANGE[name])
+    found = ShardPlan([60, 40], 10).accepted(STRANGE[name])
     assert found == ({10: 10} if name == "in another" else {})
 
 
@@ -208,7 +208,7 @@ def test_a_file_with_the_signs_of_a_pattern_is_a_file(
 @pytest.mark.parametrize("first", [0, 1, 69, 70, 149, 150, 199, 200])
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_reader_starts_at_any_row(kind: str, first: int, tmp_path: Path) -> None:
-    file = recognise(write(kind, tmp_path, rows(200)))
+    file = recognise_format(write(kind, tmp_path, rows(200)))
     columns = Columns()
     reader = open_rows(file, columns, look_through([file], columns).beside)
     reader.skip(first)
@@ -223,7 +223,7 @@ def test_a_reader_starts_at_any_row(kind: str, first: int, tmp_path: Path) -> No
 
 
 def test_a_file_that_became_shorter_is_named(tmp_path: Path) -> None:
-    file = recognise(write("parquet", tmp_path, rows(20)))
+    file = recognise_format(write("parquet", tmp_path, rows(20)))
     survey = look_through([file], Columns())
     write("parquet", tmp_path, rows(15))
     reader = ChunkReader(survey, Columns(), "reject")
@@ -232,9 +232,9 @@ def test_a_file_that_became_shorter_is_named(tmp_path: Path) -> None:
 
 
 def test_shards_may_be_read_in_any_order(tmp_path: Path) -> None:
-    file = recognise(write("jsonl", tmp_path, rows(60)))
+    file = recognise_format(write("jsonl", tmp_path, rows(60)))
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
-    plan = Plan([60], 10)
+    plan = ShardPlan([60], 10)
     for first in (40, 50, 10, 10, 30):
         (chunk,) = reader.chunks([plan.shard(first, 10)])
         assert (chunk.first, chunk.columns.column("id").to_pylist()) == (
@@ -244,7 +244,7 @@ def test_shards_may_be_read_in_any_order(tmp_path: Path) -> None:
 
 
 def test_a_shard_without_rows_has_a_chunk_without_rows(tmp_path: Path) -> None:
-    file = recognise(write("jsonl", tmp_path, []))
+    file = recognise_format(write("jsonl", tmp_path, []))
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
     (chunk,) = reader.chunks([Shard(0, ())])
     assert (chunk.texts, chunk.columns.num_rows, chunk.columns.column_names) == ([], 0, ["id"])
@@ -252,22 +252,25 @@ def test_a_shard_without_rows_has_a_chunk_without_rows(tmp_path: Path) -> None:
 
 def test_long_texts_make_smaller_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("e5_onnx.bulk.chunks._CHUNK_CHARACTERS", 1000)
-    file = recognise(write("jsonl", tmp_path, [{"text": "m" * 50}] * 300))
+    file = recognise_format(write("jsonl", tmp_path, [{"text": "m" * 50}] * 300))
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
-    chunks = list(reader.chunks([Plan([300], 300).shard(0, 300)]))
+    chunks = list(reader.chunks([ShardPlan([300], 300).shard(0, 300)]))
     assert [len(chunk.texts) for chunk in chunks] == [32] * 9 + [12]
 
 
 def test_an_error_of_the_system_stays_its_own(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="Input/output error"), named_damage(recognise(tmp_path / "in.txt")):
+    with (
+        pytest.raises(OSError, match="Input/output error"),
+        named_damage(recognise_format(tmp_path / "in.txt")),
+    ):
         raise OSError(5, "Input/output error")
 
 
 def test_a_part_that_cannot_be_seen_is_not_counted(tmp_path: Path) -> None:
     receipt = Receipt(0, 1, 1, 0, tokens=1, truncated=0, sha256=64 * "a")
-    layout = Layout(tmp_path / "out")
+    layout = OutputLayout(tmp_path / "out")
     with open_output(layout) as output:
-        output.begin({}, [], Plan([1], 1))
+        output.begin({}, [], ShardPlan([1], 1))
         with pytest.raises(
             ShardLostError, match=r"part-000000000000.parquet was written on node-7 and cannot be"
         ):
@@ -332,7 +335,7 @@ def test_a_runs_model_is_opened_as_quickly_as_any(
 ) -> None:
     # A pinned fingerprint would hash every byte of the weights, and take the large tokenizer.
     monkeypatch.setattr(ModelFolder, "check_everything", lambda _: pytest.fail("all of it was hashed"))
-    with open_model(job(tmp_path / "in.txt")) as model, Embedder(tiny_folder) as other:
+    with open_bulk_model(job(tmp_path / "in.txt")) as model, Embedder(tiny_folder) as other:
         assert model.tokenizer == other.tokenizer
 
 

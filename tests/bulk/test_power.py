@@ -13,7 +13,7 @@ import pytest
 from bulk_inputs import contents, rows, write
 
 from e5_onnx.bulk.journal import Journal, Receipt, read_journal
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.bulk.run import run_bulk
 from e5_onnx.bulk_job import Job
 from e5_onnx.machine import atomic_file
@@ -126,7 +126,7 @@ def test_a_disk_that_is_full_at_any_moment(tmp_path: Path, path: Path, job: Call
             with suppress(OSError):
                 run_bulk(asked)
             failed += left[0] < 0
-        assert not any(Layout(asked.output).partial.glob(".*"))
+        assert not any(OutputLayout(asked.output).partial.glob(".*"))
     assert failed > 5
     run_bulk(asked)
     assert contents(asked.output) == contents(whole.output)
@@ -147,10 +147,10 @@ def test_a_limit_that_the_system_sets(
     # Coverage's own file would not find room either.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    part = Layout(asked.output).part(0)
+    part = OutputLayout(asked.output).part(0)
     assert done.stderr.splitlines()[-1] == f"e5: error: [Errno 27] File too large: '{part}'"
     assert done.returncode == 1
-    assert not any(Layout(asked.output).partial.glob(".*"))
+    assert not any(OutputLayout(asked.output).partial.glob(".*"))
     run_bulk(asked)
     whole = job(path, output=tmp_path / "whole" / output)
     run_bulk(whole)

@@ -20,7 +20,7 @@ from waiting import a_moment_later, until
 
 from e5_onnx.bulk.errors import OutputBusyError, OutputExistsError, ResumeError, RowError
 from e5_onnx.bulk.journal import Receipt
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.bulk.output import open_output
 from e5_onnx.bulk.plan import Shard
 from e5_onnx.bulk.run import embed_here, run_bulk
@@ -76,7 +76,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def journal_lines(output: Path) -> int:
-    journal = Layout(output).journal
+    journal = OutputLayout(output).journal
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
@@ -106,7 +106,7 @@ def test_killed_at_random_moments(
     done = subprocess.run(command, stdin=subprocess.DEVNULL, check=True, capture_output=True, text=True)
     assert "e5: 400 rows (" in done.stderr
     assert contents(out) == contents(tmp_path / "whole" / output)
-    assert not list(Layout(out).partial.iterdir())
+    assert not list(OutputLayout(out).partial.iterdir())
 
 
 @pytest.mark.parametrize("shards", [1, 4, 9])
@@ -136,7 +136,7 @@ LOST = {
 def test_what_is_lost_is_done_again(name: str, tmp_path: Path, path: Path, job: Callable[..., Job]) -> None:
     run_bulk(job(path))
     whole = contents(tmp_path / "out")
-    LOST[name](Layout(tmp_path / "out"))
+    LOST[name](OutputLayout(tmp_path / "out"))
     done: list[int] = []
     run_bulk(job(path), engine=counting(done))
     assert done == [120]
@@ -150,7 +150,7 @@ def test_an_array_that_is_lost_is_made_again(
     asked = job(path, output=tmp_path / "out.npy")
     run_bulk(asked)
     whole = contents(asked.output)
-    assert not list(Layout(asked.output).parts.iterdir())
+    assert not list(OutputLayout(asked.output).parts.iterdir())
     done: list[int] = []
     run_bulk(asked, engine=counting(done))
     assert done == []
@@ -294,19 +294,19 @@ def test_an_empty_folder_is_taken_and_an_old_array_replaced(
 def test_a_run_that_was_killed_before_it_began_is_begun(
     tmp_path: Path, path: Path, job: Callable[..., Job]
 ) -> None:
-    with open_output(Layout(tmp_path / "out")):
+    with open_output(OutputLayout(tmp_path / "out")):
         pass
     assert run_bulk(job(path)).done_before == 0
 
 
 def test_two_processes_do_not_write_in_one_place(tmp_path: Path, path: Path, job: Callable[..., Job]) -> None:
-    with open_output(Layout(tmp_path / "out")), pytest.raises(OutputBusyError, match="another process"):
+    with open_output(OutputLayout(tmp_path / "out")), pytest.raises(OutputBusyError, match="another process"):
         run_bulk(job(path))
 
 
 def test_the_state_says_what_was_asked_for(tmp_path: Path, path: Path, job: Callable[..., Job]) -> None:
     run_bulk(job(path))
-    state = json.loads(Layout(tmp_path / "out").state.read_text("utf-8"))
+    state = json.loads(OutputLayout(tmp_path / "out").state.read_text("utf-8"))
     assert (state["version"], state["settings"]["role"]) == (2, "document")
     (file,) = state["input"]
     assert (file["name"], file["bytes"]) == ("in.jsonl.gz", path.stat().st_size)

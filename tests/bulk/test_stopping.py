@@ -20,7 +20,7 @@ from e5_onnx import Embedder
 from e5_onnx.bulk import run
 from e5_onnx.bulk.errors import RowError
 from e5_onnx.bulk.journal import read_journal
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.bulk.progress import BulkProgress
 from e5_onnx.bulk.run import run_bulk
 from e5_onnx.bulk_job import Columns, Job
@@ -91,7 +91,7 @@ def test_a_part_ends_by_time(tmp_path: Path, job: Callable[..., Job]) -> None:
     run_bulk(job(path, output=tmp_path / "whole", shard_rows=ROWS))
     run_bulk(job(path, shard_rows=ROWS, shard_seconds=1e-9))
     assert len(list((tmp_path / "whole").glob("*.parquet"))) == 1
-    firsts = [receipt.first for receipt in read_journal(Layout(tmp_path / "out").journal)]
+    firsts = [receipt.first for receipt in read_journal(OutputLayout(tmp_path / "out").journal)]
     assert firsts == list(range(0, ROWS, CHUNK))
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
 
@@ -102,7 +102,7 @@ def test_the_rows_before_an_error_are_kept(tmp_path: Path, job: Callable[..., Jo
     asked = job(path, on_bad_row="stop", shard_rows=1000)
     with pytest.raises(RowError, match="line 201: field 'text' is"):
         run_bulk(asked)
-    assert [receipt.rows for receipt in read_journal(Layout(asked.output).journal)] == [192]
+    assert [receipt.rows for receipt in read_journal(OutputLayout(asked.output).journal)] == [192]
     done = run_bulk(job(path, shard_rows=1000))
     assert (done.rows, done.done_before, done.rejected) == (300, 192, 1)
 
@@ -168,7 +168,7 @@ def test_a_signal_keeps_what_is_computed(
     assert told.startswith(
         f"e5: stopped: {4 * CHUNK} of {ROWS} rows are kept in {tmp_path / 'out'}: the same command"
     )
-    assert [receipt.rows for receipt in read_journal(Layout(tmp_path / "out").journal)] == [4 * CHUNK]
+    assert [receipt.rows for receipt in read_journal(OutputLayout(tmp_path / "out").journal)] == [4 * CHUNK]
     again = [sys.executable, "-c", HELD_RUN, *words]
     done = subprocess.run(again, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     assert f"{ROWS} rows ({4 * CHUNK} done before)" in done.stderr
@@ -185,7 +185,7 @@ def test_a_second_signal_stops_at_once(
         line_after(process, b"e5: stopping: ")
         process.send_signal(second)
         assert process.wait() == -second
-    layout = Layout(tmp_path / "out")
+    layout = OutputLayout(tmp_path / "out")
     assert any(layout.partial.iterdir())
     run_bulk(job(tmp_path / "in.jsonl", columns=Columns("text", "doc"), shard_rows=16384))
     assert read_columns(tmp_path / "out")["id"] == [row["doc"] for row in some_rows() if row["text"].strip()]
@@ -214,7 +214,7 @@ def test_a_signal_in_this_process(
         patched.setattr(Embedder, "encode", interrupted)
         patched.setattr(signal, "SIG_DFL", signal.SIG_IGN)  # of further signals
         assert main(words) == 130
-    (receipt,) = read_journal(Layout(tmp_path / "out").journal)
+    (receipt,) = read_journal(OutputLayout(tmp_path / "out").journal)
     told = capsys.readouterr().err.splitlines()[-1]
     assert told.startswith(
         f"e5: stopped: {receipt.rows} of {ROWS} rows are kept in {tmp_path / 'out'}: the same"

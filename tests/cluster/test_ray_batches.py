@@ -12,7 +12,7 @@ import pytest
 from runtime_folders import edit
 
 from e5_onnx import Embedder
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.errors import FolderNotFoundError, IntegrityError, UnsafeFolderError
 
 pytestmark = [
@@ -132,7 +132,7 @@ def test_a_node_that_does_not_see_the_files(connected: None, tiny_folder: Path, 
 
     missing = tmp_path / "elsewhere"
     work: Any = SimpleNamespace(
-        layout=Layout(Path("out")), survey=SimpleNamespace(rows=[3]), job=SimpleNamespace(shard_rows=2)
+        layout=OutputLayout(Path("out")), survey=SimpleNamespace(rows=[3]), job=SimpleNamespace(shard_rows=2)
     )
 
     def ask(folder: Path) -> None:

@@ -18,8 +18,8 @@ from runtime_folders import edit
 from waiting import until
 
 from e5_onnx.bulk.errors import RowError
-from e5_onnx.bulk.layout import Layout
-from e5_onnx.bulk.run import Engine, run_bulk
+from e5_onnx.bulk.layout import OutputLayout
+from e5_onnx.bulk.run import BulkEngine, run_bulk
 from e5_onnx.bulk_job import Job
 from e5_onnx.cli import main
 from e5_onnx.errors import FingerprintError
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 
-def on(cluster: Any, model: Path | None = None) -> Engine:
+def on(cluster: Any, model: Path | None = None) -> BulkEngine:
     """The engine of a cluster."""
     from e5_onnx.ray.engine import RayEngine
 
@@ -42,7 +42,7 @@ def on(cluster: Any, model: Path | None = None) -> Engine:
 def files_of(output: Path) -> dict[str, bytes]:
     """All that a run leaves for its user, byte for byte."""
     found = {part.name: part.read_bytes() for part in sorted(output.glob("part-*.parquet"))}
-    return found | {"rejects": Layout(output).rejects.read_bytes()}
+    return found | {"rejects": OutputLayout(output).rejects.read_bytes()}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from e5_onnx.model_folder.folder import open_folder
-from e5_onnx_export.cards.accuracy import accuracy_table, fidelity_lines, merge_accuracy
+from e5_onnx_export.cards.accuracy import accuracy_table, add_accuracy, fidelity_lines
 from e5_onnx_export.cli import main
 from e5_onnx_export.errors import CardError
 
@@ -90,9 +90,9 @@ def test_a_card_gets_its_own_results_once(
 def test_what_is_written_below_stays(results: Path, tiny_folder_copy: Path) -> None:
     card = tiny_folder_copy / "README.md"
     card.unlink(missing_ok=True)
-    merge_accuracy(tiny_folder_copy, results / "accuracy.json")
+    add_accuracy(tiny_folder_copy, results / "accuracy.json")
     card.write_text(card.read_text("utf-8") + "\nA note.\n", "utf-8")
-    merge_accuracy(tiny_folder_copy, results)
+    add_accuracy(tiny_folder_copy, results)
     assert card.read_text("utf-8").startswith("A note.\n\n<!-- accuracy: begin -->")
 
 
@@ -106,7 +106,7 @@ def test_what_is_written_below_stays(results: Path, tiny_folder_copy: Path) -> N
 )
 def test_results_of_something_else(values: Any, message: str, tiny_folder_copy: Path, tmp_path: Path) -> None:
     with pytest.raises(CardError, match=message):
-        merge_accuracy(tiny_folder_copy, write(tmp_path, values))
+        add_accuracy(tiny_folder_copy, write(tmp_path, values))
 
 
 def test_no_results(tiny_folder_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +114,7 @@ def test_no_results(tiny_folder_copy: Path, tmp_path: Path, capsys: pytest.Captu
     assert "accuracy.json: there is no such file: make it with `e5-perf accuracy" in capsys.readouterr().err
     (tmp_path / "accuracy.json").write_text("{", "utf-8")
     with pytest.raises(CardError, match="it is not JSON"):
-        merge_accuracy(tiny_folder_copy, tmp_path)
+        add_accuracy(tiny_folder_copy, tmp_path)
 
 
 @pytest.mark.parametrize(

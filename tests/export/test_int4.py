@@ -16,7 +16,7 @@ from e5_onnx_export.graph.int4 import LINEAR_BLOCK, Int4Linear, Int4Table, table
 from e5_onnx_export.graph.tables import WORD_TABLE
 from e5_onnx_export.graph.tensors import Affine
 from e5_onnx_export.graph.weight_file import WeightFile
-from e5_onnx_export.rounding.four_bit import FourBit, round_linear, round_to_nearest, unpack
+from e5_onnx_export.rounding.four_bit import FourBit, round_to_int4, round_to_nearest, unpack
 from e5_onnx_export.rounding.product_error import relative_error
 
 WEIGHT = np.random.default_rng(0).normal(0, 1, (96, 40)).astype(np.float32)
@@ -64,21 +64,21 @@ def test_compensated_rounding_is_nearer_on_its_inputs() -> None:
     inputs = correlated_inputs()
     truth = inputs @ WEIGHT
     plain = relative_error(inputs @ unpack(nearest(WEIGHT)).T, truth)
-    better = relative_error(inputs @ unpack(round_linear(WEIGHT, moment(inputs), LINEAR_BLOCK)).T, truth)
+    better = relative_error(inputs @ unpack(round_to_int4(WEIGHT, moment(inputs), LINEAR_BLOCK)).T, truth)
     assert better < 0.5 * plain
 
 
 def test_on_independent_inputs_it_is_plain_rounding() -> None:
     """Nothing to make good by: the Hessian is diagonal."""
     inputs = np.eye(96, dtype=np.float32)
-    compensated = round_linear(WEIGHT, moment(inputs), LINEAR_BLOCK)
+    compensated = round_to_int4(WEIGHT, moment(inputs), LINEAR_BLOCK)
     assert (compensated.integers == nearest(WEIGHT).integers).all()
     assert (compensated.zero_points == nearest(WEIGHT).zero_points).all()
 
 
 def test_inputs_that_are_always_zero_do_no_harm() -> None:
     for inputs in (np.zeros((10, 96), np.float32), correlated_inputs() * (np.arange(96) > 40)):
-        assert np.isfinite(unpack(round_linear(WEIGHT, moment(inputs), LINEAR_BLOCK))).all()
+        assert np.isfinite(unpack(round_to_int4(WEIGHT, moment(inputs), LINEAR_BLOCK))).all()
 
 
 Author = Callable[[GraphBuilder, ir.Value], ir.Value]

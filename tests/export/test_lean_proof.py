@@ -9,8 +9,7 @@ import pytest
 from golden_tokens import real_tokenizer_json
 from tiny_tokenizers import write_plain_tiny_tokenizer, write_tiny_bert_tokenizer, write_tiny_tokenizer
 
-from e5_onnx.model_folder.manifest import LEAN_TOKENIZER_NAME, TOKENIZER_NAME
-from e5_onnx.model_folder.manifest import LeanTokenizer as Proof
+from e5_onnx.model_folder.manifest import LEAN_TOKENIZER_NAME, TOKENIZER_NAME, LeanProof
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, Recipe, Template
 from e5_onnx.tokens.lean_tokenizer import DOUBTFUL, LeanTokenizer, installed_version, open_lean
 from e5_onnx.tokens.tokenization import TokenizedText
@@ -72,7 +71,7 @@ def test_the_real_tokenizer_is_proved_equal(tmp_path: Path, recipe: Recipe) -> N
     needs_tokie()
     (tmp_path / TOKENIZER_NAME).write_bytes(real_tokenizer_json().read_bytes())
     proof = prove_lean(tmp_path, choice(recipe))
-    assert isinstance(proof, Proof)
+    assert isinstance(proof, LeanProof)
     assert proof.texts > 40_000
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from e5_onnx_export.errors import DiskSpaceError, OutputExistsError
+from e5_onnx_export.errors import DiskSpaceError, FolderExistsError
 from e5_onnx_export.package import atomic_folder, check_target, require_space
 
 
@@ -49,7 +49,7 @@ def test_an_error_leaves_nothing(error: type[BaseException], tmp_path: Path) -> 
 
 def test_what_is_there_is_kept_without_force(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(OutputExistsError, match="out exists: replace it with force=True, or choose another"):
+    with pytest.raises(FolderExistsError, match="out exists: replace it with force=True, or choose another"):
         check_target(tmp_path / "out", force=False)
 
 
@@ -80,7 +80,7 @@ def test_anything_else_is_never_deleted(kind: str, tmp_path: Path) -> None:
     {"folder": lambda: shutil.copytree(other, out), "file": out.touch, "link": lambda: out.symlink_to(other)}[
         kind
     ]()
-    with pytest.raises(OutputExistsError, match="it is not a model folder, so force=True does not delete it"):
+    with pytest.raises(FolderExistsError, match="it is not a model folder, so force=True does not delete it"):
         check_target(out, force=True)
     assert (other / "thesis.txt").exists()
 
@@ -165,7 +165,7 @@ def test_a_kill_between_the_two_renames_loses_nothing(fails: bool, name: str, tm
     for folder in (old, new):
         folder.mkdir()
         fill(folder, "old")
-    with pytest.raises(OutputExistsError):
+    with pytest.raises(FolderExistsError):
         check_target(out, force=False)
     assert (out / "e5.json").read_text() == "old"
     with suppress(ValueError), atomic_folder(out, force=True) as partial:

@@ -15,7 +15,7 @@ from e5_onnx_export.compare.parity import (
     gate,
     gate_cosine,
     gate_fp32,
-    measure,
+    measure_parity,
     parity_batches,
     worst_language,
 )
@@ -47,7 +47,7 @@ def turned(degrees):
 class TestMeasure:
     def test_equal_vectors(self):
         vectors = unit_vectors()
-        found = measure(vectors, vectors.copy(), "numpy")
+        found = measure_parity(vectors, vectors.copy(), "numpy")
         assert (found.checked, found.reference, found.texts, found.max_abs) == (True, "numpy", 6, 0.0)
         cosines = (found.cosine_mean, found.cosine_p1, found.cosine_min)
         centred = (found.centred_cosine_mean, found.centred_cosine_min)
@@ -60,11 +60,11 @@ class TestMeasure:
         squares = np.linalg.norm(exact, axis=1) ** 2
         assert ((exact * exact).sum(axis=1) > squares).any()  # so that there is something to cut
         for row in vectors:
-            assert measure(row[None], row[None], "numpy").cosine_min <= 1
+            assert measure_parity(row[None], row[None], "numpy").cosine_min <= 1
         assert worst_language(vectors, vectors, range(200)).cosine_mean <= 1
 
     def test_cosines_are_those_of_the_angles(self):
-        found = measure(turned([0, 90, 180, 270]), turned([10, 100, 180, 300]), "torch")
+        found = measure_parity(turned([0, 90, 180, 270]), turned([10, 100, 180, 300]), "torch")
         expected = [math.cos(math.radians(angle)) for angle in (10, 10, 0, 30)]
         assert found.cosine_mean == pytest.approx(sum(expected) / 4, abs=1e-6)
         assert found.cosine_min == pytest.approx(math.cos(math.radians(30)), abs=1e-6)
@@ -78,31 +78,31 @@ class TestMeasure:
     def test_centred_cosines_see_what_a_common_part_hides(self):
         reference = np.array([[100, 1, 0], [100, -1, 0]], np.float32)
         swapped = reference[::-1].copy()
-        found = measure(reference, swapped, "torch")
+        found = measure_parity(reference, swapped, "torch")
         assert found.cosine_min > 0.999
         assert found.centred_cosine_mean == pytest.approx(-1)
         assert found.centred_cosine_min == pytest.approx(-1)
 
     def test_length_does_not_count_in_cosines_but_in_max_abs(self):
         vectors = unit_vectors()
-        found = measure(vectors, 2 * vectors, "torch")
+        found = measure_parity(vectors, 2 * vectors, "torch")
         assert found.cosine_min == pytest.approx(1, abs=1e-12)
         assert found.max_abs == pytest.approx(np.abs(vectors).max())
 
     def test_float32_does_not_limit_it(self):
         reference = np.array([[1.0, 0.0]], np.float32)
         vectors = np.array([[1.0, 1e-5]], np.float32)
-        found = measure(reference, vectors, "torch")
+        found = measure_parity(reference, vectors, "torch")
         assert 1 - found.cosine_min == pytest.approx(5e-11, rel=1e-3)
 
     def test_a_single_text_has_no_centred_cosine(self):
-        found = measure(unit_vectors(1), unit_vectors(1), "torch")
+        found = measure_parity(unit_vectors(1), unit_vectors(1), "torch")
         assert found.centred_cosine_mean is None
         assert found.centred_cosine_min is None
 
     def test_a_centred_vector_of_zero_matches_nothing(self):
         vectors = turned([40, 40])
-        assert measure(vectors, vectors, "torch").centred_cosine_min == 0
+        assert measure_parity(vectors, vectors, "torch").centred_cosine_min == 0
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_what_is_not_finite_fails(self, value):
@@ -111,9 +111,9 @@ class TestMeasure:
         with pytest.raises(
             ParityError, match=r"the exported graph gave NaN or infinity for text 3 \(1 in all\)"
         ):
-            measure(unit_vectors(), broken, "torch")
+            measure_parity(unit_vectors(), broken, "torch")
         with pytest.raises(ParityError, match="the numpy reference gave NaN or infinity for text 3"):
-            measure(broken, unit_vectors(), "numpy")
+            measure_parity(broken, unit_vectors(), "numpy")
 
     def test_zeros_fail(self):
         broken = unit_vectors()
@@ -121,12 +121,12 @@ class TestMeasure:
         with pytest.raises(
             ParityError, match=r"gave nothing but zeros for text 1 \(2 in all\); nothing was written"
         ):
-            measure(unit_vectors(), broken, "torch")
+            measure_parity(unit_vectors(), broken, "torch")
 
     @pytest.mark.parametrize(("left", "right"), [((6, 8), (5, 8)), ((6, 8), (6, 4)), ((0, 8), (0, 8))])
     def test_shapes_that_cannot_be_compared(self, left, right):
         with pytest.raises(ParityError, match=r"the torch reference gave vectors of shape \[\d, 8\]"):
-            measure(np.ones(left, np.float32), np.ones(right, np.float32), "torch")
+            measure_parity(np.ones(left, np.float32), np.ones(right, np.float32), "torch")
 
 
 class TestGates:

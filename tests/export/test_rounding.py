@@ -13,7 +13,7 @@ from e5_onnx_export.graph.probe import build_probe
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
 from e5_onnx_export.quantize.moments import MomentCollector
-from e5_onnx_export.quantize.search import Treatment, Trial
+from e5_onnx_export.quantize.search import Treatment, TreatmentSearch
 from e5_onnx_export.rounding.product_error import relative_error
 from e5_onnx_export.rounding.rounding import (
     LARGEST,
@@ -21,8 +21,8 @@ from e5_onnx_export.rounding.rounding import (
     ColumnGrid,
     largest_pair_sum,
     round_columns,
-    round_linear,
     round_rows,
+    round_to_int8,
 )
 
 WEIGHT = np.random.default_rng(0).normal(0, 1, (64, 24)).astype(np.float32)
@@ -46,7 +46,7 @@ def test_no_pair_of_weights_can_saturate_sixteen_bits(bits: int, spread: float) 
     # Heavy tails, and inputs so alike that making good an error moves the next weight far.
     weight = (generator.standard_t(2, (65, 40)) * spread).astype(np.float32)
     rows = (generator.normal(0, 1, (400, 3)) @ generator.normal(0, 1, (3, 65))).astype(np.float32)
-    rounded = round_linear(weight, rows.T @ rows / len(rows), bits)  # type: ignore[arg-type]
+    rounded = round_to_int8(weight, rows.T @ rows / len(rows), bits)  # type: ignore[arg-type]
     assert 255 * PAIR_LIMIT < 2**15 <= 255 * (PAIR_LIMIT + 1)
     for values in (rounded.values, round_columns(weight, bits).values):  # type: ignore[arg-type]
         positive, negative = (np.maximum(signed.astype(int), 0) for signed in (values, -values.astype(int)))
@@ -108,7 +108,7 @@ def correlated_rows() -> np.ndarray:
 @pytest.mark.parametrize("bits", [7, 8])
 def test_errors_are_made_good_on_inputs_like_those_of_calibration(bits: int) -> None:
     rows = correlated_rows()
-    plain, better = round_columns(WEIGHT, bits), round_linear(WEIGHT, rows.T @ rows / len(rows), bits)  # type: ignore[arg-type]
+    plain, better = round_columns(WEIGHT, bits), round_to_int8(WEIGHT, rows.T @ rows / len(rows), bits)  # type: ignore[arg-type]
     assert np.abs(better.values).max() <= LARGEST[bits]  # type: ignore[index]
     assert (better.scales == plain.scales).all()
     errors = [
@@ -118,7 +118,7 @@ def test_errors_are_made_good_on_inputs_like_those_of_calibration(bits: int) -> 
 
 
 def test_nothing_is_made_good_where_channels_have_nothing_in_common() -> None:
-    rounded = round_linear(WEIGHT, np.eye(64, dtype=np.float32), 8)
+    rounded = round_to_int8(WEIGHT, np.eye(64, dtype=np.float32), 8)
     assert (rounded.values == round_columns(WEIGHT, 8).values).all()
 
 
@@ -163,7 +163,7 @@ def outliers() -> np.ndarray:
 
 
 def test_the_search_takes_the_treatment_with_the_least_error() -> None:
-    trial = Trial(LinearId(0, "qkv"), sample(outliers()), WEIGHT, 8)
+    trial = TreatmentSearch(LinearId(0, "qkv"), sample(outliers()), WEIGHT, 8)
     choice = trial.choose()
     assert choice.treatment.smoothing is not None
     assert choice.error == trial.error(choice.treatment)
@@ -172,7 +172,7 @@ def test_the_search_takes_the_treatment_with_the_least_error() -> None:
 
 
 def test_an_exponent_says_how_much_goes_into_the_weights() -> None:
-    trial = Trial(LinearId(0, "qkv"), sample(outliers()), WEIGHT, 8)
+    trial = TreatmentSearch(LinearId(0, "qkv"), sample(outliers()), WEIGHT, 8)
     # 1, all: inputs reach as far in every channel. 0, none: so do the weights.
     smoothed = trial._smoothing(1).apply(outliers())
     reach = np.ptp(smoothed, axis=0)
@@ -184,13 +184,13 @@ def test_an_exponent_says_how_much_goes_into_the_weights() -> None:
 
 def test_even_inputs_need_no_smoothing() -> None:
     rows = np.random.default_rng(3).uniform(-1, 1, (200, 64)).astype(np.float32)
-    trial = Trial(LinearId(0, "attention_out"), sample(rows), WEIGHT, 8)
+    trial = TreatmentSearch(LinearId(0, "attention_out"), sample(rows), WEIGHT, 8)
     assert trial.choose().error <= trial.error(Treatment(SYMMETRIC))
 
 
 def test_ffn_out_chooses_among_zero_points() -> None:
     rows = np.maximum(outliers(), -0.17)
-    choice = Trial(LinearId(1, "ffn_out"), sample(rows), WEIGHT, 8).choose()
+    choice = TreatmentSearch(LinearId(1, "ffn_out"), sample(rows), WEIGHT, 8).choose()
     assert choice.treatment.smoothing is None
     assert choice.treatment.activations in GELU_SCALES
 

@@ -15,8 +15,8 @@ from tiny_tokenizers import write_tiny_bert_tokenizer, write_tiny_tokenizer
 from e5_onnx import Embedder
 from e5_onnx.errors import MissingExtraError, StandardGraphError
 from e5_onnx_export.checkpoint import open_checkpoint
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.errors import ParityError, ToolError
-from e5_onnx_export.job import Job
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.progress import QuietProgress
 from e5_onnx_export.recipe.detection import detect
@@ -63,9 +63,9 @@ def requested(folder, out, recipe=RecipeRequest(recipe="e5-prefix"), reference="
     return ExportRequest(str(folder), out, graph="standard", recipe=recipe, reference=reference)
 
 
-def job_for(request, progress=None):
+def context_for(request, progress=None):
     opened = open_checkpoint(request.source)
-    return Job(request, opened, detect(opened, request.recipe), progress or QuietProgress())
+    return ExportContext(request, opened, detect(opened, request.recipe), progress or QuietProgress())
 
 
 def files(folder):
@@ -103,8 +103,10 @@ class TestEveryBody:
 
     def test_a_checkpoint_that_is_no_folder(self, tmp_path):
         request = requested(checkpoint(tmp_path / "tiny", XLM_ROBERTA), tmp_path / "out")
-        job = job_for(request)
-        inside = Job(request, replace(job.checkpoint, folder=None), job.choice, job.progress)
+        context = context_for(request)
+        inside = ExportContext(
+            request, replace(context.checkpoint, folder=None), context.choice, context.progress
+        )
         request.out.mkdir()
         assert write_standard(inside, request.out).max_abs <= 1e-5
         assert files(request.out) == FILES
@@ -151,7 +153,7 @@ class TestReference:
         assert "sentence-transformers" in marker(request.out)["opened_with"]
 
     def test_numpy(self, made, tmp_path):
-        trial = try_standard(job_for(replace(made[0], reference="numpy")), made[0].out)
+        trial = try_standard(context_for(replace(made[0], reference="numpy")), made[0].out)
         assert trial.parity.reference == "numpy"
         assert trial.parity.max_abs <= 1e-5
 
@@ -175,25 +177,25 @@ class TestFailures:
 
         monkeypatch.setattr(standard_trial, "TOOLS", (Tool("crooked", "json", embed),))
         with pytest.raises(ParityError, match=r"^opened with crooked: \d+ texts against"):
-            try_standard(job_for(made[0]), made[0].out)
+            try_standard(context_for(made[0]), made[0].out)
 
     def test_a_tool_that_cannot_open_it_is_named(self, made, tmp_path):
         broken = shutil.copytree(made[0].out, tmp_path / "broken")
         (broken / "modules.json").write_text("[", "utf-8")
         with pytest.raises(ToolError, match="sentence-transformers failed with JSONDecodeError"):
-            try_standard(job_for(made[0]), broken)
+            try_standard(context_for(made[0]), broken)
 
     def test_a_graph_that_onnxruntime_cannot_load(self, made, tmp_path):
         broken = shutil.copytree(made[0].out, tmp_path / "broken")
         (broken / "onnx" / "model.onnx").write_bytes(b"not a graph")
         with pytest.raises(ToolError, match="onnxruntime failed with"):
-            try_standard(job_for(made[0]), broken)
+            try_standard(context_for(made[0]), broken)
 
     def test_a_tool_that_is_not_installed_is_left_out_and_that_is_said(self, made, monkeypatch):
         absent = Tool("absent-tool", "no_such_module", lambda *_: pytest.fail("was run"))
         monkeypatch.setattr(standard_trial, "TOOLS", (absent,))
         steps = Steps()
-        trial = try_standard(job_for(made[0], steps), made[0].out)
+        trial = try_standard(context_for(made[0], steps), made[0].out)
         assert trial.tools == ("onnxruntime",)
         assert "note: absent-tool is not installed, so the folder was not tried with it" in steps.said
 

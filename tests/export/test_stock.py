@@ -18,7 +18,7 @@ from e5_onnx.model_folder.manifest import GRAPH_NAME, WEIGHTS_NAME, Source
 from e5_onnx.recipes import PLAIN
 from e5_onnx.silent import onnxruntime
 from e5_onnx_export.checkpoint import Checkpoint, open_checkpoint
-from e5_onnx_export.compare.parity import measure
+from e5_onnx_export.compare.parity import measure_parity
 from e5_onnx_export.compare.samples import run_graph
 from e5_onnx_export.recipe.detection import EncodingChoice
 from e5_onnx_export.reference import open_reference
@@ -129,13 +129,13 @@ class TestQuantised:
         folder = write_int8(made, pooling, tmp_path)
         ids = token_ids(architecture.vocabulary)
         found = run_graph(folder, ids)
-        parity = measure(open_reference("torch", made, pooling).embed(ids), found, "torch")
+        parity = measure_parity(open_reference("torch", made, pooling).embed(ids), found, "torch")
         assert 0.98 < parity.cosine_mean < 0.9999999
         levels = onnxruntime.GraphOptimizationLevel
         optimised, plain = (
             run(folder, ids, level) for level in (levels.ORT_ENABLE_ALL, levels.ORT_DISABLE_ALL)
         )
-        assert measure(plain, optimised, "plain").cosine_min > 0.99
+        assert measure_parity(plain, optimised, "plain").cosine_min > 0.99
 
     @pytest.mark.real
     @pytest.mark.slow
@@ -144,7 +144,7 @@ class TestQuantised:
         folder = write_int8(demo, "mean", tmp_path)
         ids = token_ids(250_002, (3, 8, 40, 8, 130, 12))
         expected = open_reference("torch", demo, "mean").embed(ids)
-        assert measure(expected, run_graph(folder, ids), "torch").cosine_min > 0.98
+        assert measure_parity(expected, run_graph(folder, ids), "torch").cosine_min > 0.98
         assert sum(file.stat().st_size for file in folder.iterdir()) < 130e6
 
 

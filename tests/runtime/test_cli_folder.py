@@ -13,7 +13,7 @@ from runtime_folders import edit
 from e5_onnx import Embedder
 from e5_onnx.cli import info, main
 from e5_onnx.model_folder.folder import ModelFolder, open_folder
-from e5_onnx.model_folder.manifest import LeanTokenizer
+from e5_onnx.model_folder.manifest import LeanProof
 from e5_onnx.recipes import WEB_SEARCH_TASK
 
 DOCUMENTS = ["the moon", "tea and bread", "the moon", "", "red house\x1b[31m " + "tea " * 26]
@@ -142,7 +142,7 @@ def test_info_of_other_folders(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(info, "needs_exact_kernels", lambda _manifest, _choice: True)
     table = info_of(
         folder, precision="int8", weight_bits=8, extra={"kept_in_fp32": ["layer.0.qkv"]},
-        lean_tokenizer=LeanTokenizer("tokie", "0.1.4", 43_000),
+        lean_tokenizer=LeanProof("tokie", "0.1.4", 43_000),
     )  # fmt: skip
     assert "int8, 8-bit weights, in fp32: layer.0.qkv" in table
     assert "not exact here, so slower exact ones are used" in table
@@ -151,5 +151,5 @@ def test_info_of_other_folders(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
     table = info_of(folder, precision="int8", weight_bits=8, weight_pair_sum=128)
     assert "not exact here, which this folder's weights cannot bring about" in table
     monkeypatch.setattr(info, "check_proof", lambda _manifest: None)
-    lean = info_of(folder, lean_tokenizer=LeanTokenizer("tokie", "0.1.4", 43_000))
+    lean = info_of(folder, lean_tokenizer=LeanProof("tokie", "0.1.4", 43_000))
     assert "tokie here; tokie 0.1.4 proved equal on 43,000 texts" in lean

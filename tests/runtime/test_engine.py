@@ -14,7 +14,7 @@ import pytest
 from e5_onnx.inference.engine import CALLERS_BUDGET, Engine, Request, merge_rows
 from e5_onnx.inference.options import Options
 from e5_onnx.opening import open_engine
-from e5_onnx.tokens.overflow import Rows
+from e5_onnx.tokens.overflow import TokenRows
 from e5_onnx.tokens.windows import split_windows
 
 PATIENCE_S = 120
@@ -28,7 +28,7 @@ def engine(tiny_folder: Path) -> Engine:
 
 def test_windows_of_a_text_are_merged_by_their_tokens() -> None:
     ids = [np.zeros(length, np.int64) for length in (9, 30, 10, 7)]
-    rows = Rows(ids, [0, 1, 3, 4], np.array([9, 36, 7]), np.zeros(3, bool))
+    rows = TokenRows(ids, [0, 1, 3, 4], np.array([9, 36, 7]), np.zeros(3, bool))
     vectors = np.array([[0, 1], [1, 0], [0, 1], [1, 0]], np.float32)
     expected = [[0, 1], np.array([30, 10]) / np.hypot(30, 10), [1, 0]]
     np.testing.assert_allclose(merge_rows(rows, vectors), expected, atol=1e-7)

@@ -23,11 +23,11 @@ from e5_onnx.model_folder.manifest import (
     TOKENIZER_NAME,
     Architecture,
     FileEntry,
+    LeanProof,
     Manifest,
     Parity,
     Source,
 )
-from e5_onnx.model_folder.manifest import LeanTokenizer as Proof
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, Template
 from e5_onnx.tokens import lean_tokenizer
 from e5_onnx.tokens.full_tokenizer import FullTokenizer
@@ -69,7 +69,7 @@ def folder_of(path: Path, *, lean: bool = True) -> Path:
     return path
 
 
-def manifest_with(proof: Proof | None, *files: str) -> Manifest:
+def manifest_with(proof: LeanProof | None, *files: str) -> Manifest:
     return Manifest(
         source=Source("tiny", None, None, "0" * 64),
         architecture=Architecture("bert", 1, 16, 4, 40, 300, 32, 0, 1e-12),
@@ -87,7 +87,7 @@ def manifest_with(proof: Proof | None, *files: str) -> Manifest:
 
 
 def proved() -> Manifest:
-    return manifest_with(Proof("tokie", installed_version(), 1), LEAN_TOKENIZER_NAME)
+    return manifest_with(LeanProof("tokie", installed_version(), 1), LEAN_TOKENIZER_NAME)
 
 
 def parts(text: TokenizedText) -> tuple[list[int], list[int], list[int]]:
@@ -267,8 +267,8 @@ def test_a_proved_folder_opens_what_was_chosen(tiny: Path, choice: str, name: st
     "manifest",
     [
         manifest_with(None, LEAN_TOKENIZER_NAME),
-        manifest_with(Proof("tokie", "0.1.4", 1)),
-        manifest_with(Proof("another", "0.1.4", 1), LEAN_TOKENIZER_NAME),
+        manifest_with(LeanProof("tokie", "0.1.4", 1)),
+        manifest_with(LeanProof("another", "0.1.4", 1), LEAN_TOKENIZER_NAME),
     ],
 )
 def test_without_a_proof_tokie_is_not_used(tmp_path: Path, manifest: Manifest) -> None:
@@ -280,7 +280,7 @@ def test_without_a_proof_tokie_is_not_used(tmp_path: Path, manifest: Manifest) -
 
 @needs_tokie
 def test_another_version_than_the_proved_one_is_not_used(tiny: Path) -> None:
-    manifest = replace(proved(), lean_tokenizer=Proof("tokie", "0.0.9", 1))
+    manifest = replace(proved(), lean_tokenizer=LeanProof("tokie", "0.0.9", 1))
     assert open_tokenizer(tiny, manifest, "auto").name == "tokenizers"
     with pytest.raises(
         ModelLoadError, match=r"proved with tokie 0\.0\.9 and .* `pip install tokie==0\.0\.9`"
@@ -290,7 +290,7 @@ def test_another_version_than_the_proved_one_is_not_used(tiny: Path) -> None:
 
 def test_without_tokie_the_other_library_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folder_of(tmp_path, lean=False)
-    manifest = manifest_with(Proof("tokie", "0.1.4", 1), LEAN_TOKENIZER_NAME)
+    manifest = manifest_with(LeanProof("tokie", "0.1.4", 1), LEAN_TOKENIZER_NAME)
     monkeypatch.setitem(sys.modules, "tokie", None)
     lean_tokenizer.installed_version.cache_clear()
     assert open_tokenizer(folder, manifest, "auto").name == "tokenizers"

@@ -11,7 +11,7 @@ from e5_onnx.errors import FormatVersionError, ManifestError
 from e5_onnx.model_folder.manifest import (
     Architecture,
     FileEntry,
-    LeanTokenizer,
+    LeanProof,
     Manifest,
     Parity,
     Source,
@@ -140,7 +140,7 @@ def test_the_bytes_read_back() -> None:
             MANIFEST,
             recipe=E5_INSTRUCT,
             pooling="cls",
-            lean_tokenizer=LeanTokenizer("tokie", "0.1.4", 20_000),
+            lean_tokenizer=LeanProof("tokie", "0.1.4", 20_000),
         ),
         replace(MANIFEST, parity=Parity(checked=False, reference="none"), source=Source("x", None, None, "")),
     ],

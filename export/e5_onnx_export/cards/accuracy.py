@@ -51,7 +51,7 @@ def fidelity_lines(candidates: Sequence[Values]) -> str:
     return "\n\n".join(lines) + "\n" if lines else ""
 
 
-def merge_accuracy(folder: Path, results: Path) -> None:
+def add_accuracy(folder: Path, results: Path) -> None:
     """Writes what was found of a folder into its card, in place of what stood there before.
 
     Args:

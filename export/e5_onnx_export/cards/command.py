@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from e5_onnx_export.cards.accuracy import merge_accuracy
+from e5_onnx_export.cards.accuracy import add_accuracy
 from e5_onnx_export.cards.parts import CARD_NAME
 
 NAME: Final = "card"
@@ -39,6 +39,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    merge_accuracy(parsed.folder, parsed.results)
+    add_accuracy(parsed.folder, parsed.results)
     sys.stdout.write(f"{parsed.folder / CARD_NAME}\n")
     return 0

@@ -8,7 +8,7 @@ from typing import Final
 
 from e5_onnx_export.checkpoint.base import Checkpoint, Weights
 from e5_onnx_export.checkpoint.demo import open_demo
-from e5_onnx_export.checkpoint.local import open_folder
+from e5_onnx_export.checkpoint.local import open_checkpoint_folder
 from e5_onnx_export.errors import RevisionError, SourceNotFoundError
 
 __all__ = ["DEMO", "Checkpoint", "Weights", "open_checkpoint"]
@@ -42,7 +42,7 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
     # Path("") is the working directory, but no text at all is no name for it.
     if source and path.is_dir():
         _refuse_revision(source, revision, "a folder on this machine")
-        return open_folder(path)
+        return open_checkpoint_folder(path)
     if source and path.exists():
         raise SourceNotFoundError(source, "is a file: give the folder that holds config.json")
     if not _HUB_ID.fullmatch(source):

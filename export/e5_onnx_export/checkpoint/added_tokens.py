@@ -29,7 +29,7 @@ _DECODER: Final = "added_tokens_decoder"
 _OPTIONS: Final = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 # A str or an AddedToken of the library, which says nothing of its types.
-Token: TypeAlias = Any
+AnyToken: TypeAlias = Any
 
 
 def tokens_to_add(settings: TokenizerSettings, own: Mapping[int, AddedToken]) -> list[AddedToken]:
@@ -50,7 +50,7 @@ def tokens_to_add(settings: TokenizerSettings, own: Mapping[int, AddedToken]) ->
     known = {token.content: token for token in (decoder if _DECODER in values else own).values()}
     special = _special_tokens(settings, values, known)
     present = {repr(token) for token in own.values()}
-    new: list[Token] = [token for _, token in sorted(decoder.items()) if repr(token) not in present]
+    new: list[AnyToken] = [token for _, token in sorted(decoder.items()) if repr(token) not in present]
     contents = [token.content for token in own.values()] + [_content(token) for token in new]
     # An AddedToken equals no text, so one that is there is added again: that sets how it is matched.
     new += [token for token in special if token not in contents and token not in new]
@@ -91,9 +91,9 @@ def _decoder(
 
 def _special_tokens(
     settings: TokenizerSettings, values: Mapping[str, Any], known: Mapping[str, AddedToken]
-) -> list[Token]:
+) -> list[AnyToken]:
     """All special tokens in transformers' order, each once."""
-    found: list[Token] = []
+    found: list[AnyToken] = []
     named = dict(settings.kind.tokens) | _named(values, known)
     for key in _NAMED:
         token = named.get(key)
@@ -111,7 +111,7 @@ def _special_tokens(
     return found
 
 
-def _named(values: Mapping[str, Any], known: Mapping[str, AddedToken]) -> dict[str, Token]:
+def _named(values: Mapping[str, Any], known: Mapping[str, AddedToken]) -> dict[str, AnyToken]:
     """The special tokens that the files name, None for those that they say there are not."""
     named = {key: values[key] for key in _NAMED if key in values}
     return {
@@ -120,16 +120,16 @@ def _named(values: Mapping[str, Any], known: Mapping[str, AddedToken]) -> dict[s
     }
 
 
-def _masked(settings: TokenizerSettings, token: Token) -> Token:
+def _masked(settings: TokenizerSettings, token: AnyToken) -> AnyToken:
     mask = settings.kind.mask
     return AddedToken(token, **mask) if mask and isinstance(token, str) else token
 
 
-def _listed(token: Any) -> Token:  # noqa: ANN401 - as the file has it
+def _listed(token: Any) -> AnyToken:  # noqa: ANN401 - as the file has it
     return token if isinstance(token, str) else _token(token)
 
 
-def _as_added(token: Token, special: Sequence[str] | set[str]) -> AddedToken:
+def _as_added(token: AnyToken, special: Sequence[str] | set[str]) -> AddedToken:
     # `special` is passed where the token is made: whether it is normalised follows from it.
     made = isinstance(token, str)
     added: AddedToken = AddedToken(token, special=token in special) if made else token

@@ -16,7 +16,7 @@ from tokenizers import AddedToken
 from e5_onnx_export.checkpoint.tokenizer_settings import TOKENIZER_CONFIG_NAME
 from e5_onnx_export.errors import CheckpointError
 
-Row = dict[str, Any]
+TokenRow = dict[str, Any]
 
 _OPTIONS: Final = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
@@ -33,7 +33,9 @@ def read_tokens(rows: Iterable[Mapping[str, Any]]) -> dict[int, AddedToken]:
     }
 
 
-def add_tokens(model: Mapping[str, Any], rows: Sequence[Row], tokens: Sequence[AddedToken]) -> list[Row]:
+def add_tokens(
+    model: Mapping[str, Any], rows: Sequence[TokenRow], tokens: Sequence[AddedToken]
+) -> list[TokenRow]:
     """Adds tokens.
 
     Args:
@@ -79,7 +81,7 @@ class _Forms:
         return {*first, *self.others[content]}
 
 
-def _in_form(row: Row, forms: _Forms) -> Row:
+def _in_form(row: TokenRow, forms: _Forms) -> TokenRow:
     found = forms.of(row["content"])
     if len(found) > 1:
         raise CheckpointError(
@@ -91,11 +93,11 @@ def _in_form(row: Row, forms: _Forms) -> Row:
     return row if row.get("normalized", normalized) == normalized else {**row, "normalized": normalized}
 
 
-def _row(token: AddedToken) -> Row:
+def _row(token: AddedToken) -> TokenRow:
     return {"content": token.content, **{key: getattr(token, key) for key in _OPTIONS}}
 
 
-def _id(model: Mapping[str, Any], token: AddedToken, added: Mapping[str, Row]) -> int:
+def _id(model: Mapping[str, Any], token: AddedToken, added: Mapping[str, TokenRow]) -> int:
     """A new token's id: its place in the vocabulary, else one behind all others."""
     words = model["vocab"]
     # Unigram: a list of (piece, score), where the place is the id.

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from e5_onnx.model_folder.manifest import Architecture, Source
-
-Floats = NDArray[np.float32]
+from e5_onnx_export.arrays import Floats
 
 
 class Weights(Protocol):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from e5_onnx.errors import MissingExtraError
-from e5_onnx_export.checkpoint.base import Floats
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint.files import check_plain_file
 from e5_onnx_export.checkpoint.shards import check_shard, read_index
 from e5_onnx_export.errors import CheckpointError

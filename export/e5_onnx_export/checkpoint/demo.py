@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from e5_onnx.errors import MissingExtraError
 from e5_onnx.model_folder.manifest import Architecture, Source
-from e5_onnx_export.checkpoint.base import Checkpoint, Floats
+from e5_onnx_export.arrays import Floats
+from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.checkpoint.encoder_weights import tensor_shapes
 from e5_onnx_export.checkpoint.weights import sha256_of
 from e5_onnx_export.errors import CheckpointError

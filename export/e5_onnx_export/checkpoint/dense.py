@@ -11,9 +11,9 @@ import numpy as np
 
 from e5_onnx_export.checkpoint.base import Activation, Projection, StoredWeights
 from e5_onnx_export.checkpoint.bin import BIN_NAME, open_bin
+from e5_onnx_export.checkpoint.checkpoint_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.encoder_weights import check_tensor
 from e5_onnx_export.checkpoint.files import read_json_object
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.weights import SINGLE_NAME, open_safetensors
 from e5_onnx_export.errors import CheckpointError
 

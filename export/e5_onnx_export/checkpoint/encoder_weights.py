@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from e5_onnx.model_folder.manifest import Architecture
-from e5_onnx_export.checkpoint.base import Floats, StoredWeights, Weights
+from e5_onnx_export.arrays import Floats
+from e5_onnx_export.checkpoint.base import StoredWeights, Weights
 from e5_onnx_export.checkpoint.bodies import LAYERS, WORD_TABLE, Body, body_of, modern
 from e5_onnx_export.checkpoint.spare_tensors import account_for, more, one_alone, refuse_adapters
 from e5_onnx_export.errors import CheckpointError

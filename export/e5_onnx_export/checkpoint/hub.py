@@ -19,10 +19,10 @@ from huggingface_hub.errors import (
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME
+from e5_onnx_export.checkpoint.checkpoint_folder import CONFIG_NAME, MODULES_NAME, encoder_folder
 from e5_onnx_export.checkpoint.large_files import fetch_large_files
-from e5_onnx_export.checkpoint.local import open_folder
+from e5_onnx_export.checkpoint.local import open_checkpoint_folder
 from e5_onnx_export.checkpoint.missing_files import ADAPTER_CONFIG_NAME
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME, encoder_folder
 from e5_onnx_export.checkpoint.prompts import PROMPTS_NAME
 from e5_onnx_export.checkpoint.tokenizer_settings import (
     ADDED_TOKENS_NAME,
@@ -73,7 +73,7 @@ def open_hub_model(model: str, *, revision: str | None = None) -> Checkpoint:
     Raises:
         SourceNotFoundError: If the hub has no such model or revision.
         HubError: If it cannot be downloaded and is not in the cache.
-        SourceError: Whatever `open_folder` raises.
+        SourceError: Whatever `open_checkpoint_folder` raises.
     """
     in_its_folder = tuple(_ENCODER_FOLDER + file for file in _ENCODER_FILES)
     folder = _download(model, revision, (*_FILES, *_ENCODER_FILES, *in_its_folder))
@@ -82,7 +82,7 @@ def open_hub_model(model: str, *, revision: str | None = None) -> Checkpoint:
         # By commit: the branch may have moved on since.
         folder = _download(model, folder.name, pickles)
     _refuse_incomplete_cache(model, folder)
-    return open_folder(folder, name=model, revision=folder.name)
+    return open_checkpoint_folder(folder, name=model, revision=folder.name)
 
 
 def _pickles_needed(folder: Path) -> tuple[str, ...]:

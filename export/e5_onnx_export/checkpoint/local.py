@@ -10,13 +10,19 @@ from typing import Any
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME, Architecture, Source
 from e5_onnx_export.checkpoint.base import Checkpoint, StatedLength, StoredWeights
 from e5_onnx_export.checkpoint.bin import BIN_INDEX_NAME, BIN_NAME, open_bin
+from e5_onnx_export.checkpoint.checkpoint_folder import (
+    CONFIG_NAME,
+    MODULES_NAME,
+    CheckpointFolder,
+    beside,
+    locate,
+)
 from e5_onnx_export.checkpoint.config import read_architecture
 from e5_onnx_export.checkpoint.dense import Dense, read_dense
 from e5_onnx_export.checkpoint.encoder_weights import select_encoder
 from e5_onnx_export.checkpoint.files import read_json_object, read_licence
 from e5_onnx_export.checkpoint.length import stated_length
 from e5_onnx_export.checkpoint.missing_files import no_config, no_tokenizer, no_weights, refuse_adapter
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME, ModelFolder, beside, locate
 from e5_onnx_export.checkpoint.modules import read_modules
 from e5_onnx_export.checkpoint.tokenizer_file import read_tokenizer
 from e5_onnx_export.checkpoint.tokenizer_settings import read_tokenizer_settings
@@ -24,7 +30,9 @@ from e5_onnx_export.checkpoint.transformer_file import TransformerFile, read_tra
 from e5_onnx_export.checkpoint.weights import INDEX_NAME, SINGLE_NAME, open_safetensors, sha256_of
 
 
-def open_folder(folder: Path, *, name: str | None = None, revision: str | None = None) -> Checkpoint:
+def open_checkpoint_folder(
+    folder: Path, *, name: str | None = None, revision: str | None = None
+) -> Checkpoint:
     """Opens a folder with config.json, tokenizer.json and weights, or with a folder that holds them.
 
     Args:
@@ -95,7 +103,9 @@ class _Text:
     length: StatedLength | None
 
 
-def _open_tokenizer(located: ModelFolder, config: Mapping[str, Any], architecture: Architecture) -> _Text:
+def _open_tokenizer(
+    located: CheckpointFolder, config: Mapping[str, Any], architecture: Architecture
+) -> _Text:
     folder = located.encoder
     path = folder / TOKENIZER_NAME
     if not path.exists():

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
+from e5_onnx_export.checkpoint.checkpoint_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.files import read_json_object
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.tokenizer_classes import SLOW_CLASSES
 from e5_onnx_export.errors import CheckpointError
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from e5_onnx_export.checkpoint.checkpoint_folder import MODULES_NAME, beside
 from e5_onnx_export.checkpoint.files import read_json, read_json_object
-from e5_onnx_export.checkpoint.model_folder import MODULES_NAME, beside
 from e5_onnx_export.errors import CheckpointError, UnsupportedModelError
 
 _LIBRARY: Final = "sentence_transformers."

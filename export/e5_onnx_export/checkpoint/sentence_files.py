@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx.model_folder.manifest import Pooling
+from e5_onnx_export.checkpoint.checkpoint_folder import beside
 from e5_onnx_export.checkpoint.files import read_json_object
-from e5_onnx_export.checkpoint.model_folder import beside
 from e5_onnx_export.checkpoint.modules import read_modules
 from e5_onnx_export.checkpoint.prompts import Prompts, read_prompts
 from e5_onnx_export.errors import UnsupportedModelError

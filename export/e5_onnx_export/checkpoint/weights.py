@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from e5_onnx_export.checkpoint.base import Floats
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint.files import check_plain_file
 from e5_onnx_export.checkpoint.shards import check_shard, read_index
 from e5_onnx_export.errors import CheckpointError
@@ -32,7 +32,7 @@ _STORED_AS: Final[dict[str, np.dtype[np.generic]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Tensor:
+class _StoredTensor:
     path: Path
     dtype: str
     shape: tuple[int, ...]
@@ -46,7 +46,7 @@ class SafetensorsWeights:
     raises instead of killing the process, and what was read does not count as this process's memory.
     """
 
-    def __init__(self, label: str, paths: Sequence[Path], tensors: Mapping[str, _Tensor]) -> None:
+    def __init__(self, label: str, paths: Sequence[Path], tensors: Mapping[str, _StoredTensor]) -> None:
         """Keeps where each tensor is; `open_safetensors` finds that out."""
         self._label = label
         self._paths = tuple(paths)
@@ -88,7 +88,7 @@ class SafetensorsWeights:
         return _read(name, tensor, first=start * width, count=rows * width).reshape(rows, *tensor.shape[1:])
 
 
-def _read(name: str, tensor: _Tensor, *, first: int, count: int) -> Floats:
+def _read(name: str, tensor: _StoredTensor, *, first: int, count: int) -> Floats:
     stored_as = _STORED_AS[tensor.dtype]
     values = np.fromfile(
         tensor.path, stored_as, count=count, offset=tensor.offset + first * stored_as.itemsize
@@ -119,7 +119,7 @@ def open_safetensors(folder: Path) -> SafetensorsWeights | None:
         return None
     placed = read_index(folder / INDEX_NAME, ".safetensors")
     paths = [folder / shard for shard in sorted(set(placed.values()))]
-    tensors: dict[str, _Tensor] = {}
+    tensors: dict[str, _StoredTensor] = {}
     for path in paths:
         shard = _read_header(check_plain_file(path))
         check_shard(path.name, shard, placed, index=INDEX_NAME)
@@ -137,7 +137,7 @@ def sha256_of(paths: Sequence[Path]) -> str:
     return digest.hexdigest()
 
 
-def _read_header(path: Path) -> dict[str, _Tensor]:
+def _read_header(path: Path) -> dict[str, _StoredTensor]:
     # The library checks the header (sizes, overlaps, bounds), but it cannot read bfloat16 into NumPy.
     try:
         with safe_open(path, "numpy"):
@@ -151,6 +151,8 @@ def _read_header(path: Path) -> dict[str, _Tensor]:
         header = json.loads(file.read(length))
     header.pop("__metadata__", None)
     return {
-        name: _Tensor(path, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0])
+        name: _StoredTensor(
+            path, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0]
+        )
         for name, entry in header.items()
     }

@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats, Ids
 from e5_onnx_export.texts import SampleText
-
-Floats = NDArray[np.float32]
-Ids = NDArray[np.int64]
 
 # Largest difference of an fp32 vector's element on another processor. Kernels for other instruction sets add
 # in another order, which moves an element of a unit vector by some 1e-7 (so do torch and NumPy); a wrong

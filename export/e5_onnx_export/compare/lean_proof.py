@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx.errors import E5Error
-from e5_onnx.model_folder.manifest import LEAN_TOKENIZER_NAME, LeanTokenizer
+from e5_onnx.model_folder.manifest import LEAN_TOKENIZER_NAME, LeanProof
 from e5_onnx.recipes import ROLES, Recipe, Template
 from e5_onnx.tokens.lean_tokenizer import LIBRARY, installed_version, keeps_apart, open_lean, write_lean
 from e5_onnx.tokens.opening import load_tokenizer
@@ -25,7 +25,7 @@ Case = tuple[str, Template]
 
 def prove_lean(
     folder: Path, choice: EncodingChoice, *, tell: Callable[[str], object] = lambda reason: None
-) -> LeanTokenizer | None:
+) -> LeanProof | None:
     """Writes tokenizer.tokie beside a folder's tokenizer.json, if it can be proved to give the same tokens.
 
     Both tokenizers, in the code that the runtime uses, are given this package's sample texts, 20,000 varied
@@ -49,7 +49,7 @@ def prove_lean(
         (folder / LEAN_TOKENIZER_NAME).unlink(missing_ok=True)
         tell(f"no lean tokenizer: {error}")
         return None
-    return LeanTokenizer(LIBRARY, version, texts)
+    return LeanProof(LIBRARY, version, texts)
 
 
 class _UnequalError(Exception):

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from e5_onnx.model_folder.manifest import Parity
+from e5_onnx_export.arrays import Doubles, Floats, Ids
 from e5_onnx_export.errors import ParityError
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 Measure = Literal[
     "max_abs", "cosine_mean", "cosine_p1", "cosine_min", "centred_cosine_mean", "centred_cosine_min"
@@ -62,7 +58,7 @@ def parity_batches(
     return vectors
 
 
-def measure(reference: Floats, vectors: Floats, reference_name: str) -> Parity:
+def measure_parity(reference: Floats, vectors: Floats, reference_name: str) -> Parity:
     """Compares two sets of vectors of the same texts, in float64.
 
     Args:

@@ -6,20 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from e5_onnx.inference.batching import pad
 from e5_onnx.inference.exact_int8 import kernels_are_exact
 from e5_onnx.inference.session import Session
 from e5_onnx.machine.threads import choose_threads
 from e5_onnx.tokens.tokenization import TextTokenizer, truncate
+from e5_onnx_export.arrays import Floats, Ids
 from e5_onnx_export.compare.parity import parity_batches
 from e5_onnx_export.recipe.detection import EncodingChoice
 from e5_onnx_export.texts import SampleText
-
-Floats = NDArray[np.float32]
-Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ def tokenize_samples(
     return Samples(texts, ids)
 
 
-def open_session(folder: Path, *, prepack: bool = False) -> Session:
+def open_folder_session(folder: Path, *, prepack: bool = False) -> Session:
     """Opens the graph in `folder` before it has a manifest, with kernels that are exact on this CPU.
 
     Args:
@@ -58,5 +53,5 @@ def run_graph(folder: Path, ids: Sequence[Ids]) -> Floats:
     Returns:
         float32 [texts, dimension].
     """
-    session = open_session(folder)
+    session = open_folder_session(folder)
     return parity_batches(lambda batch: session.run(*pad(batch)), ids)

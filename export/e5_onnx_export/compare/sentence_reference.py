@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import sentence_transformers
-from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint.base import Checkpoint
-from e5_onnx_export.checkpoint.model_folder import MODULES_NAME
+from e5_onnx_export.checkpoint.checkpoint_folder import MODULES_NAME
 from e5_onnx_export.compare.samples import Samples
 from e5_onnx_export.recipe.detection import EncodingChoice
 from e5_onnx_export.reference.foreign import foreign_tool
-
-Floats = NDArray[np.float32]
 
 _BATCH = 8
 

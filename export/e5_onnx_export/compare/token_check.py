@@ -8,22 +8,22 @@ from typing import Final
 
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx.tokens.tokenization import TextTokenizer
+from e5_onnx_export.checkpoint.checkpoint_folder import CONFIG_NAME, MODULES_NAME
 from e5_onnx_export.checkpoint.files import read_json_object
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME, MODULES_NAME
 from e5_onnx_export.checkpoint.transformer_file import TransformerFile, read_transformer_file
 from e5_onnx_export.compare.samples import Samples
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.errors import CheckpointError
-from e5_onnx_export.job import Job
 from e5_onnx_export.reference.foreign import foreign_tool
 
 _SHOWN: Final = 6
 
 
-def check_tokens(job: Job, tokenizer: TextTokenizer, samples: Samples) -> None:
+def check_tokens(context: ExportContext, tokenizer: TextTokenizer, samples: Samples) -> None:
     """Compares the ids of whole texts, templates and special tokens included, before any cutting.
 
     Args:
-        job: The export. Without a folder, with the reference `none` or without transformers nothing is done.
+        context: Export. Without a folder, with the reference `none` or without transformers nothing is done.
         tokenizer: Of the exported folder.
         samples: The texts.
 
@@ -31,10 +31,10 @@ def check_tokens(job: Job, tokenizer: TextTokenizer, samples: Samples) -> None:
         CheckpointError: If a text gets other ids; it names the text and the ids.
         ToolError: If transformers cannot open the tokenizer.
     """
-    folder = job.checkpoint.encoder_folder
-    if job.request.reference == "none" or folder is None or find_spec("transformers") is None:
+    folder = context.checkpoint.encoder_folder
+    if context.request.reference == "none" or folder is None or find_spec("transformers") is None:
         return
-    file = _transformer_file(job)
+    file = _transformer_file(context)
     # sentence-transformers alone makes texts lower case before all else; its vectors show whether we do.
     if file.lower_case:
         return
@@ -43,7 +43,7 @@ def check_tokens(job: Job, tokenizer: TextTokenizer, samples: Samples) -> None:
 
         theirs = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, **file.tokenizer_options)
     for sample in samples.texts:
-        template = job.choice.recipe.template(sample.role)
+        template = context.choice.recipe.template(sample.role)
         ours = tokenizer.tokenize(sample.text, template).ids.tolist()
         with foreign_tool("transformers", extra="reference"):
             expected = theirs(template.before + sample.text + template.after)["input_ids"]
@@ -52,8 +52,8 @@ def check_tokens(job: Job, tokenizer: TextTokenizer, samples: Samples) -> None:
             raise CheckpointError(TOKENIZER_NAME, reason + _difference(ours, expected))
 
 
-def _transformer_file(job: Job) -> TransformerFile:
-    top, folder = job.checkpoint.folder, job.checkpoint.encoder_folder
+def _transformer_file(context: ExportContext) -> TransformerFile:
+    top, folder = context.checkpoint.folder, context.checkpoint.encoder_folder
     if top is None or folder is None or not (top / MODULES_NAME).exists():
         return TransformerFile()
     return read_transformer_file(folder, read_json_object(folder / CONFIG_NAME))

@@ -7,11 +7,9 @@ from typing import Final, Protocol
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.graph.builder import GraphBuilder
-
-Floats = NDArray[np.float32]
 
 # Larger than any row: then QuantizeLinear has one block, and so one scale, a row.
 _WHOLE_ROW: Final = 1 << 20

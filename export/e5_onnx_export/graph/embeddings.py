@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from e5_onnx.model_folder.manifest import Architecture
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.checkpoint.encoder_weights import TYPE_TABLE, token_types
 from e5_onnx_export.graph.builder import GraphBuilder
@@ -67,7 +67,7 @@ def _place_ids(
     return grid.real(graph, places)
 
 
-def _position_table(architecture: Architecture, weights: Weights) -> NDArray[np.float32]:
+def _position_table(architecture: Architecture, weights: Weights) -> Floats:
     """The rows that can be reached, with token type 0 added to each: every token has that type, if any."""
     first = max(architecture.position_offset - 1, 0)
     table = weights.read_rows("embeddings.position_embeddings.weight", first, architecture.positions)

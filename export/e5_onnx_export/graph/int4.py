@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.tables import WORD_TABLE, row_chunks
@@ -57,7 +58,7 @@ class Int4Table:
         """Looks up int64 [T] and returns float32 [T, H]."""
         rows, width = weights.shape(WORD_TABLE)
         block = table_block(width)
-        scales: list[NDArray[np.float32]] = []
+        scales: list[Floats] = []
         points: list[NDArray[np.uint8]] = []
 
         def integers() -> Iterator[NDArray[np.uint8]]:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.graph.activations import Activations, Int8Weight
 from e5_onnx_export.graph.builder import GraphBuilder
@@ -47,7 +48,7 @@ class Int8Table:
 
     def author(self, graph: GraphBuilder, tokens: ir.Value, weights: Weights) -> ir.Value:
         """Looks up int64 [T] and returns float32 [T, H]."""
-        scales: list[NDArray[np.float32]] = []
+        scales: list[Floats] = []
 
         def values() -> Iterator[NDArray[np.int8]]:
             for rows in row_chunks(weights, WORD_TABLE):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from e5_onnx.model_folder.manifest import Architecture
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint import Weights
 
 LinearKind = Literal["qkv", "attention_out", "ffn_in", "ffn_out"]
@@ -32,12 +32,12 @@ class LinearId:
     def __str__(self) -> str:
         return f"layer.{self.layer}.{self.kind}"
 
-    def weight(self, weights: Weights) -> NDArray[np.float32]:
+    def weight(self, weights: Weights) -> Floats:
         """The matrix, float32 [K, N]."""
         parts = [weights.read(f"{source}.weight") for source in self._sources()]
         return np.ascontiguousarray(np.concatenate(parts).T)
 
-    def bias(self, weights: Weights) -> NDArray[np.float32]:
+    def bias(self, weights: Weights) -> Floats:
         """The bias, float32 [N]."""
         return np.concatenate([weights.read(f"{source}.bias") for source in self._sources()])
 

@@ -18,9 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from e5_onnx_export.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)

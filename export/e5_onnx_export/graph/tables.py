@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.graph.builder import GraphBuilder
 
@@ -39,7 +39,7 @@ class FloatTable:
         return graph.op("Gather", [table, tokens])
 
 
-def row_chunks(weights: Weights, name: str) -> Iterator[NDArray[np.float32]]:
+def row_chunks(weights: Weights, name: str) -> Iterator[Floats]:
     """Yields a table in pieces of a bounded number of rows."""
     rows = weights.shape(name)[0]
     for start in range(0, rows, _ROWS_AT_A_TIME):

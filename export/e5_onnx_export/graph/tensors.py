@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint import Weights
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.smoothing import Smoothing
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from e5_onnx.model_folder.manifest import Parity
 from e5_onnx.tokens.tokenization import TextTokenizer
-from e5_onnx_export.job import Job
+from e5_onnx_export.context import ExportContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Authored:
 class AuthorPrecision(Protocol):
     """Writes model.onnx and model.onnx.data in one precision, and checks them."""
 
-    def __call__(self, job: Job, folder: Path, tokenizer: TextTokenizer) -> Authored:
+    def __call__(self, context: ExportContext, folder: Path, tokenizer: TextTokenizer) -> Authored:
         """Fills `folder`.
 
         Raises:

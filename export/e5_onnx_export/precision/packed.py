@@ -9,7 +9,7 @@ from e5_onnx.model_folder.manifest import (
     GOLDEN_NAME,
     MANIFEST_NAME,
     TOKENIZER_NAME,
-    LeanTokenizer,
+    LeanProof,
     Parity,
     Precision,
 )
@@ -22,11 +22,11 @@ from e5_onnx_export.checkpoint.tokenizer_file import compact
 from e5_onnx_export.compare import golden
 from e5_onnx_export.compare.lean_proof import prove_lean
 from e5_onnx_export.compare.samples import run_graph
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.errors import UnsupportedModelError
-from e5_onnx_export.job import Job
 from e5_onnx_export.precision.authored import AuthorPrecision
 from e5_onnx_export.precision.full import author_fp32
-from e5_onnx_export.precision.manifest_writer import describe
+from e5_onnx_export.precision.manifest_writer import make_manifest
 from e5_onnx_export.precision.quantised import author_quantised
 from e5_onnx_export.precision.stock import author_stock
 from e5_onnx_export.texts import golden_texts
@@ -41,21 +41,21 @@ _AUTHORS: Final[dict[Precision, AuthorPrecision]] = {
 }
 
 
-def write_packed(job: Job, folder: Path) -> Parity:
+def write_packed(context: ExportContext, folder: Path) -> Parity:
     """Fills an empty folder and returns its parity.
 
     Raises:
         UnsupportedModelError: If onnxruntime has no attention kernel for the width of its heads.
         ParityError: If its vectors are too far from the reference's.
     """
-    _check_heads(job)
-    (folder / TOKENIZER_NAME).write_bytes(compact(job.checkpoint.tokenizer))
+    _check_heads(context)
+    (folder / TOKENIZER_NAME).write_bytes(compact(context.checkpoint.tokenizer))
     tokenizer = load_tokenizer(folder)
-    authored = _AUTHORS[job.request.precision](job, folder, tokenizer)
-    _write_golden(job, folder, tokenizer, tolerance=authored.tolerance)
-    lean = _prove_lean(job, folder) if job.request.lean else None
-    job.progress.step("hashing and verifying")
-    manifest = describe(job, folder, authored, lean=lean)
+    authored = _AUTHORS[context.request.precision](context, folder, tokenizer)
+    _write_golden(context, folder, tokenizer, tolerance=authored.tolerance)
+    lean = _prove_lean(context, folder) if context.request.lean else None
+    context.progress.step("hashing and verifying")
+    manifest = make_manifest(context, folder, authored, lean=lean)
     # Written last: a folder without it is not a model folder, whatever else is there.
     (folder / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
     (folder / CARD_NAME).write_text(model_card(manifest), "utf-8")
@@ -63,24 +63,26 @@ def write_packed(job: Job, folder: Path) -> Parity:
     return authored.parity
 
 
-def _prove_lean(job: Job, folder: Path) -> LeanTokenizer | None:
-    job.progress.step("proving the lean tokenizer")
-    return prove_lean(folder, job.choice, tell=job.progress.step)
+def _prove_lean(context: ExportContext, folder: Path) -> LeanProof | None:
+    context.progress.step("proving the lean tokenizer")
+    return prove_lean(folder, context.choice, tell=context.progress.step)
 
 
-def _write_golden(job: Job, folder: Path, tokenizer: TextTokenizer, *, tolerance: float) -> None:
+def _write_golden(
+    context: ExportContext, folder: Path, tokenizer: TextTokenizer, *, tolerance: float
+) -> None:
     texts = golden_texts()
-    tokenized = [tokenizer.tokenize(text.text, job.choice.recipe.template(text.role)) for text in texts]
-    vectors = run_graph(folder, [truncate(text, job.choice.max_tokens) for text in tokenized])
+    tokenized = [tokenizer.tokenize(text.text, context.choice.recipe.template(text.role)) for text in texts]
+    vectors = run_graph(folder, [truncate(text, context.choice.max_tokens) for text in tokenized])
     # Whole, as Embedder.tokenize gives them, even where the model takes less.
     ids = [text.ids for text in tokenized]
     golden.write(folder / GOLDEN_NAME, texts, ids, vectors=vectors, tolerance=tolerance)
 
 
-def _check_heads(job: Job) -> None:
-    shape = job.checkpoint.architecture
+def _check_heads(context: ExportContext) -> None:
+    shape = context.checkpoint.architecture
     width = shape.hidden // shape.heads
     # GroupQueryAttention refuses others, long after the work has begun.
     if width % _HEAD_WIDTH:
         found = f"its attention heads are {width} wide, not a multiple of {_HEAD_WIDTH}"
-        raise UnsupportedModelError(job.request.source, found)
+        raise UnsupportedModelError(context.request.source, found)

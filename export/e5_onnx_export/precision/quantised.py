@@ -11,7 +11,7 @@ from e5_onnx.model_folder.manifest import Parity, Precision
 from e5_onnx.tokens.tokenization import TextTokenizer
 from e5_onnx_export.compare.parity import worst_language
 from e5_onnx_export.compare.samples import run_graph, tokenize_samples
-from e5_onnx_export.job import Job
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.precision.authored import Authored
 from e5_onnx_export.precision.full import author_fp32
 from e5_onnx_export.quantize.calibration import read_calibration
@@ -48,24 +48,24 @@ METHODS: Final[dict[Precision, Method]] = {
 }
 
 
-def author_quantised(job: Job, folder: Path, tokenizer: TextTokenizer) -> Authored:
+def author_quantised(context: ExportContext, folder: Path, tokenizer: TextTokenizer) -> Authored:
     """Writes a quantised graph and holds it to the fp32 one.
 
     Raises:
         ParityError: If the fp32 graph is not the reference's, or the quantised graph cannot be brought near
             enough.
     """
-    method, wanted = METHODS[job.request.precision], job.request.quantization
-    calibration = tokenize_samples(read_calibration(wanted.calibration), tokenizer, job.choice)
-    held_out = tokenize_samples(held_out_texts(), tokenizer, job.choice)
+    method, wanted = METHODS[context.request.precision], context.request.quantization
+    calibration = tokenize_samples(read_calibration(wanted.calibration), tokenizer, context.choice)
+    held_out = tokenize_samples(held_out_texts(), tokenizer, context.choice)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fp32-") as scratch:
         full = Path(scratch)
-        fp32 = author_fp32(job, full, tokenizer)
-        job.progress.step(f"calibrating on {len(calibration.ids)} texts")
-        plan = method.plan(job, full, calibration.ids)
+        fp32 = author_fp32(context, full, tokenizer)
+        context.progress.step(f"calibrating on {len(calibration.ids)} texts")
+        plan = method.plan(context, full, calibration.ids)
         truth = run_graph(full, held_out.ids)
     floor = method.min_cosine if wanted.min_cosine is None else wanted.min_cosine
-    fitted = Gate(job, folder, held_out, truth, floor).fit(plan, calibration)
+    fitted = Gate(context, folder, held_out, truth, floor).fit(plan, calibration)
     extra = _manifest_keys(fitted, fp32.parity) | {
         "worst_language": asdict(
             worst_language(truth, fitted.vectors, [text.language for text in held_out.texts])

@@ -9,18 +9,15 @@ from typing import Final
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from e5_onnx.inference.batching import pad, plan_batches
 from e5_onnx.inference.session import session_options
 from e5_onnx.machine.threads import choose_threads
 from e5_onnx.model_folder.manifest import GRAPH_NAME
 from e5_onnx.silent import onnxruntime
+from e5_onnx_export.arrays import Floats, Ids
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.quantize.moments import MomentCollector, Moments
-
-Floats = NDArray[np.float32]
-Ids = NDArray[np.int64]
 
 # Tokens that run at once: every linear's input of every layer is held for them.
 _TOKENS_AT_A_TIME: Final = 512

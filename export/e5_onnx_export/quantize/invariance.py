@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from e5_onnx.inference.batching import pad
+from e5_onnx_export.arrays import Ids
 from e5_onnx_export.compare.parity import parity_batches
-from e5_onnx_export.compare.samples import open_session
+from e5_onnx_export.compare.samples import open_folder_session
 
 _BATCH_SIZES = (2, 7, 16)
 
@@ -29,9 +29,9 @@ class Invariance:
     texts: int
 
 
-def measure_invariance(folder: Path, ids: Sequence[NDArray[np.int64]]) -> Invariance:
+def measure_invariance(folder: Path, ids: Sequence[Ids]) -> Invariance:
     """Embeds texts alone, and in ragged batches of several sizes."""
-    session = open_session(folder, prepack=True)
+    session = open_folder_session(folder, prepack=True)
     alone = np.concatenate([session.run(*pad([row])) for row in ids])
     together = [
         parity_batches(lambda batch: session.run(*pad(batch)), ids, size=size, seed=size)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.graph.smoothing import Smoothing
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

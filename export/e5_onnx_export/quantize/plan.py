@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from e5_onnx_export.arrays import Ids
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.graph.encoder import Formats
 from e5_onnx_export.graph.linear import FloatLinear, LinearFormat
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.graph.tables import WordTable
-from e5_onnx_export.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class PlannedLinear:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class QuantizationPlan:
     """How every large tensor of a quantised graph is stored.
 
     Attributes:
@@ -53,7 +51,7 @@ class Plan:
     kept: tuple[LinearId, ...] = ()
     pair_sum: int | None = None
 
-    def keep(self, linear: LinearId) -> Plan:
+    def keep(self, linear: LinearId) -> QuantizationPlan:
         """The same plan with one more linear in fp32."""
         return replace(self, kept=(*self.kept, linear))
 
@@ -85,5 +83,5 @@ class Plan:
 class MakePlan(Protocol):
     """A way to quantise."""
 
-    def __call__(self, job: Job, folder: Path, ids: Sequence[NDArray[np.int64]]) -> Plan:
+    def __call__(self, context: ExportContext, folder: Path, ids: Sequence[Ids]) -> QuantizationPlan:
         """Looks at the fp32 graph in `folder` on calibration texts and says how each tensor is stored."""

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, Activations
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
 from e5_onnx_export.rounding.product_error import relative_error
 from e5_onnx_export.rounding.rounding import WeightBits, round_columns
-
-Floats = NDArray[np.float32]
 
 # How much of the unevenness goes from the activations into the weights: 0 none, 1 all
 # (arXiv 2211.10438, equation 4).
@@ -51,7 +49,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TreatmentSearch:
     """A linear on which treatments are tried.
 
     Attributes:

@@ -18,18 +18,16 @@ from e5_onnx.inference.session import session_options
 from e5_onnx.machine.threads import choose_threads
 from e5_onnx.model_folder.manifest import GRAPH_NAME
 from e5_onnx.silent import onnxruntime
-from e5_onnx_export.compare.parity import measure
+from e5_onnx_export.arrays import Floats, Ids
+from e5_onnx_export.compare.parity import measure_parity
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.encoder import Encoder, Formats
 from e5_onnx_export.graph.linear import FloatLinear, LinearFormat
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.tables import FloatTable
 from e5_onnx_export.graph.tensors import Affine, EncoderTensors
-from e5_onnx_export.job import Job
-from e5_onnx_export.quantize.plan import Plan
-
-Floats = NDArray[np.float32]
-Ids = NDArray[np.int64]
+from e5_onnx_export.quantize.plan import QuantizationPlan
 
 _SWITCHES: Final = "switches"
 
@@ -47,13 +45,15 @@ class Sensitivity:
     loss: float
 
 
-def measure_sensitivity(job: Job, plan: Plan, *, folder: Path, ids: Sequence[Ids]) -> list[Sensitivity]:
+def measure_sensitivity(
+    context: ExportContext, plan: QuantizationPlan, *, folder: Path, ids: Sequence[Ids]
+) -> list[Sensitivity]:
     """Quantises one linear after the other and compares the model's vectors.
 
     One graph with both forms of each linear, and a switch for each, does it.
 
     Args:
-        job: The export.
+        context: The export.
         plan: What would be done to each linear.
         folder: Where a graph of the size of both together may stand for a while.
         ids: Token ids of some texts.
@@ -63,14 +63,14 @@ def measure_sensitivity(job: Job, plan: Plan, *, folder: Path, ids: Sequence[Ids
     """
     linears = list(plan.linears)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        run = _switched_graph(job, plan, folder=Path(scratch), ids=ids)
+        run = _switched_graph(context, plan, folder=Path(scratch), ids=ids)
         none = np.zeros(len(linears), np.bool_)
         truth = run(none)
         found = []
-        for index in job.progress.track(range(len(linears)), label="sensitivity", total=len(linears)):
+        for index in context.progress.track(range(len(linears)), label="sensitivity", total=len(linears)):
             switches = none.copy()
             switches[index] = True
-            cosine = measure(truth, run(switches), "fp32").cosine_mean or 0.0
+            cosine = measure_parity(truth, run(switches), "fp32").cosine_mean or 0.0
             found.append(Sensitivity(linears[index], 1 - cosine))
     return sorted(found, key=lambda sensitivity: -sensitivity.loss)
 
@@ -90,7 +90,7 @@ class _SwitchedLinear:
 
 
 def _switched_graph(
-    job: Job, plan: Plan, *, folder: Path, ids: Sequence[Ids]
+    context: ExportContext, plan: QuantizationPlan, *, folder: Path, ids: Sequence[Ids]
 ) -> Callable[[NDArray[np.bool_]], Floats]:
     """Authors the graph and returns a function from switches to the texts' vectors."""
     switches = ir.Value(
@@ -100,17 +100,17 @@ def _switched_graph(
         linear: _SwitchedLinear(switches, index, planned.format)
         for index, (linear, planned) in enumerate(plan.linears.items())
     }
-    tensors = EncoderTensors(job.checkpoint.weights, plan.smoothings())
+    tensors = EncoderTensors(context.checkpoint.weights, plan.smoothings())
     formats = Formats(FloatTable(), linears)
     encoder = Encoder(
-        job.checkpoint.architecture,
+        context.checkpoint.architecture,
         tensors,
-        job.choice.pooling,
+        context.choice.pooling,
         formats,
-        job.checkpoint.projections,
+        context.checkpoint.projections,
         (switches,),
     )
-    encoder.author(folder, job.progress)
+    encoder.author(folder, context.progress)
     options = session_options(choose_threads(None).count, exact_int8=not kernels_are_exact(), prepack=False)
     session = onnxruntime.InferenceSession(
         str(folder / GRAPH_NAME), options, providers=["CPUExecutionProvider"]

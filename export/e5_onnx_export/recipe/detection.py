@@ -8,12 +8,12 @@ from typing import Final, get_args
 from e5_onnx.model_folder.manifest import Pooling
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, Recipe
 from e5_onnx_export.checkpoint.base import Checkpoint
-from e5_onnx_export.checkpoint.model_folder import MODULES_NAME
+from e5_onnx_export.checkpoint.checkpoint_folder import MODULES_NAME
 from e5_onnx_export.checkpoint.prompts import PROMPTS_NAME
 from e5_onnx_export.checkpoint.sentence_files import SentenceFiles, read_sentence_files
 from e5_onnx_export.checkpoint.tokenizer_settings import TOKENIZER_CONFIG_NAME
 from e5_onnx_export.errors import RecipeError, UnknownPoolingError, UnknownRecipeError, UnsupportedModelError
-from e5_onnx_export.recipe.known_models import Recognition, recognise
+from e5_onnx_export.recipe.known_models import Recognition, recognise_model
 from e5_onnx_export.recipe.prompts import agrees, prompt_choices, prompt_recipe, unused_note
 from e5_onnx_export.recipe.request import RecipeRequest, requested_recipe
 
@@ -95,7 +95,7 @@ def _choose_recipe(checkpoint: Checkpoint, files: SentenceFiles, request: Recipe
     source = checkpoint.source.name
     found = prompt_recipe(files.prompts)
     asked = requested_recipe(request, found)
-    known = recognise(checkpoint)
+    known = recognise_model(checkpoint)
     named = known if known is not None and known.ground is None else None
     if asked is not None:
         if found is not None and not agrees(files.prompts, asked):

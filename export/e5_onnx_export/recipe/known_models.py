@@ -8,8 +8,8 @@ from typing import Final
 from e5_onnx.model_folder.manifest import Pooling
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, Recipe
 from e5_onnx_export.checkpoint.base import Checkpoint
+from e5_onnx_export.checkpoint.checkpoint_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.files import read_json_object
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Recognition:
     ground: str | None = None
 
 
-def recognise(checkpoint: Checkpoint) -> Recognition | None:
+def recognise_model(checkpoint: Checkpoint) -> Recognition | None:
     """Looks a checkpoint up among the known models.
 
     A model on the hub is known by its full name only: under another name it is another model, whatever it was

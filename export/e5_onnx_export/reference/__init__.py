@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from e5_onnx.errors import MissingExtraError
 from e5_onnx.model_folder.manifest import Pooling
+from e5_onnx_export.arrays import Floats, Ids
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.reference.numpy_forward import NumpyReference
 from e5_onnx_export.reference.second_reading import read_again, read_projections_again
@@ -24,7 +22,7 @@ class Reference(Protocol):
     def name(self) -> str:
         """What the manifest calls it: `torch` or `numpy`."""
 
-    def embed(self, token_ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+    def embed(self, token_ids: Sequence[Ids]) -> Floats:
         """Returns pooled, normalised vectors [texts, dimension] of token ids, special tokens included."""
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
+from e5_onnx_export.arrays import Doubles
 
 # From 6 on, 1 - erf is below 2.2e-17 and float64 has only 1.0 left for it.
 _LAST_NODE: Final = 6.0

@@ -13,15 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from e5_onnx.model_folder.manifest import Architecture, Pooling
+from e5_onnx_export.arrays import Doubles, Floats, Ids
 from e5_onnx_export.checkpoint.base import Projection, Weights
 from e5_onnx_export.reference.erf import erf
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Ids = NDArray[np.int64]
 
 _TYPE_TABLE: Final = "embeddings.token_type_embeddings.weight"
 # Rows of the word table read at once: 250,002 rows of 1024 floats would be 1 GB.

@@ -17,14 +17,12 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint.base import Checkpoint, Projection, Weights
 from e5_onnx_export.checkpoint.bin import open_bin
-from e5_onnx_export.checkpoint.model_folder import MODULES_NAME
+from e5_onnx_export.checkpoint.checkpoint_folder import MODULES_NAME
 from e5_onnx_export.errors import CheckpointError
-
-Floats = NDArray[np.float32]
 
 _WORDS: Final = re.compile(r"(|.*\.)embeddings\.word_embeddings\.weight")
 _TABLE: Final = re.compile(

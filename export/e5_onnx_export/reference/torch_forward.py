@@ -10,19 +10,16 @@ from typing import Any, Final
 import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 from transformers.utils import logging as transformers_logging
 
 from e5_onnx.model_folder.manifest import Architecture, Pooling
+from e5_onnx_export.arrays import Floats, Ids
 from e5_onnx_export.checkpoint.base import Checkpoint, Weights
 from e5_onnx_export.checkpoint.bodies import body_of
 from e5_onnx_export.checkpoint.config import architecture_values
 from e5_onnx_export.checkpoint.encoder_weights import token_types
 from e5_onnx_export.errors import CheckpointError
 from e5_onnx_export.reference.second_reading import read_projections_again
-
-Floats = NDArray[np.float32]
-Ids = NDArray[np.int64]
 
 # Bounds the memory of a batch; all texts of a batch have one length, so there is no padding.
 _TOKENS_PER_BATCH: Final = 2048

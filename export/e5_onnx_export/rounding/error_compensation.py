@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from e5_onnx_export.arrays import Floats
 
 # Added to the moment's diagonal, relative to its mean: calibration inputs need not span all channels.
 _DAMPING: Final = 0.01

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.rounding.error_compensation import round_compensated
 
-Floats = NDArray[np.float32]
 Integers = NDArray[np.uint8]
 
 LEVELS = 15
@@ -71,7 +71,7 @@ def round_to_nearest(rows: Floats, width: int) -> FourBit:
     return _pack(np.moveaxis(grid.round(blocks), 0, -1), grid)
 
 
-def round_linear(weight: Floats, moment: Floats, width: int) -> FourBit:
+def round_to_int4(weight: Floats, moment: Floats, width: int) -> FourBit:
     """Rounds a linear's weight so that its product on calibration inputs changes little.
 
     Args:

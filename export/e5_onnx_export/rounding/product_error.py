@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from e5_onnx_export.arrays import Floats
 
 
 def relative_error(found: Floats, truth: Floats) -> float:

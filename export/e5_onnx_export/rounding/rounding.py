@@ -8,9 +8,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.rounding.error_compensation import round_compensated
 
-Floats = NDArray[np.float32]
 WeightBits = Literal[7, 8]
 
 LARGEST: Final[dict[WeightBits, int]] = {8: 127, 7: 64}
@@ -84,7 +84,7 @@ def round_columns(weight: Floats, bits: WeightBits) -> Rounded:
     return Rounded(grid.round(weight), grid.scales)
 
 
-def round_linear(weight: Floats, moment: Floats, bits: WeightBits) -> Rounded:
+def round_to_int8(weight: Floats, moment: Floats, bits: WeightBits) -> Rounded:
     """Rounds [K, N] with a scale a column so that products with inputs like calibration's change little.
 
     Args:

@@ -15,7 +15,7 @@ from e5_onnx_export.cards.parts import (
     provenance_section,
     recipe_section,
 )
-from e5_onnx_export.job import Job
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.standard.trial import Trial
 
 _WHO_ADDS: Final = (
@@ -24,21 +24,21 @@ _WHO_ADDS: Final = (
 )
 
 
-def standard_card(job: Job, trial: Trial, tools: Mapping[str, str]) -> str:
+def standard_card(context: ExportContext, trial: Trial, tools: Mapping[str, str]) -> str:
     """Writes the card.
 
     Args:
-        job: What was exported, and how it is to be used.
+        context: What was exported, and how it is to be used.
         trial: What was measured, and with which programs.
         tools: Versions of what it was made with.
 
     Returns:
         Markdown with YAML front matter.
     """
-    source, choice = job.checkpoint.source, job.choice
+    source, choice = context.checkpoint.source, context.choice
     tags = ("onnx", "onnxruntime", "sentence-transformers", "embeddings")
     return join(
-        front_matter(source, job.checkpoint.architecture, tags, relation=""),
+        front_matter(source, context.checkpoint.architecture, tags, relation=""),
         f"# {source.name} as ONNX, for other tools",
         f"{linked_name(source)}, exported by optimum: `onnx/model.onnx`, fp32, with the output "
         f"`last_hidden_state`. It was opened with {', '.join(trial.tools)}, which gave the same vectors. "

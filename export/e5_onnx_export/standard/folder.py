@@ -11,7 +11,7 @@ from typing import Final
 
 from e5_onnx.model_folder.manifest import Parity
 from e5_onnx_export.cards.parts import CARD_NAME
-from e5_onnx_export.job import Job
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.standard.card import standard_card
 from e5_onnx_export.standard.hf_folder import write_config, write_json, write_tokenizer
 from e5_onnx_export.standard.optimum_export import export_with_optimum
@@ -24,11 +24,11 @@ MARKER_NAME: Final = "e5_standard.json"
 _TOOLS: Final = ("e5-onnx", "optimum", "optimum-onnx", "transformers", "torch", "onnx", "onnxruntime")
 
 
-def write_standard(job: Job, folder: Path) -> Parity:
+def write_standard(context: ExportContext, folder: Path) -> Parity:
     """Fills an empty folder for use in other tools, and tries it with them.
 
     Args:
-        job: What is exported.
+        context: What is exported.
         folder: Empty, on a disk with room for another copy of the weights.
 
     Returns:
@@ -39,8 +39,8 @@ def write_standard(job: Job, folder: Path) -> Parity:
         ToolError: If optimum cannot export it, or a tool not open it.
         MissingExtraError: If the `[optimum]` extra is not installed.
     """
-    checkpoint, choice = job.checkpoint, job.choice
-    job.progress.step("exporting with optimum")
+    checkpoint, choice = context.checkpoint, context.choice
+    context.progress.step("exporting with optimum")
     with tempfile.TemporaryDirectory(dir=folder, prefix="optimum-") as scratch:
         graph = export_with_optimum(checkpoint, Path(scratch))
         (folder / ONNX_FOLDER).mkdir()
@@ -50,20 +50,20 @@ def write_standard(job: Job, folder: Path) -> Parity:
     write_config(checkpoint, folder)
     write_tokenizer(checkpoint, folder, max_tokens=choice.max_tokens)
     write_sentence_files(choice, checkpoint.architecture.hidden, folder)
-    trial = try_standard(job, folder)
+    trial = try_standard(context, folder)
     tools = {tool: version(tool) for tool in _TOOLS}
-    write_json(folder / MARKER_NAME, _marker(job, trial, tools))
-    (folder / CARD_NAME).write_text(standard_card(job, trial, tools), "utf-8")
+    write_json(folder / MARKER_NAME, _marker(context, trial, tools))
+    (folder / CARD_NAME).write_text(standard_card(context, trial, tools), "utf-8")
     return trial.parity
 
 
-def _marker(job: Job, trial: Trial, tools: dict[str, str]) -> dict[str, object]:
+def _marker(context: ExportContext, trial: Trial, tools: dict[str, str]) -> dict[str, object]:
     return {
         "graph": "standard",
-        "source": asdict(job.checkpoint.source),
-        "recipe": asdict(job.choice.recipe),
-        "pooling": job.choice.pooling,
-        "max_tokens": job.choice.max_tokens,
+        "source": asdict(context.checkpoint.source),
+        "recipe": asdict(context.choice.recipe),
+        "pooling": context.choice.pooling,
+        "max_tokens": context.choice.max_tokens,
         "parity": asdict(trial.parity),
         "opened_with": list(trial.tools),
         "tools": tools,

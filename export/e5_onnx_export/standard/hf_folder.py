@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint.base import Checkpoint, Weights
 from e5_onnx_export.checkpoint.bodies import body_of
+from e5_onnx_export.checkpoint.checkpoint_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.config import architecture_values
 from e5_onnx_export.checkpoint.encoder_weights import token_types
 from e5_onnx_export.checkpoint.files import read_json_object
-from e5_onnx_export.checkpoint.model_folder import CONFIG_NAME
 from e5_onnx_export.checkpoint.tokenizer_settings import SPECIAL_TOKENS_NAME, TOKENIZER_CONFIG_NAME
 from e5_onnx_export.checkpoint.weights import SINGLE_NAME
 from e5_onnx_export.errors import CheckpointError
@@ -155,14 +156,14 @@ def _write_safetensors(file: BinaryIO, checkpoint: Checkpoint, dtype: StoredForm
             file.write(_cast(chunk, number, name).tobytes())
 
 
-def _chunks(weights: Weights, name: str) -> Iterator[NDArray[np.float32]]:
+def _chunks(weights: Weights, name: str) -> Iterator[Floats]:
     rows, *rest = weights.shape(name)
     step = max(_CHUNK_VALUES // math.prod(rest), 1)
     for start in range(0, rows, step):
         yield weights.read_rows(name, start, start + step)
 
 
-def _cast(values: NDArray[np.float32], number: type[np.floating[Any]], name: str) -> NDArray[Any]:
+def _cast(values: Floats, number: type[np.floating[Any]], name: str) -> NDArray[Any]:
     with np.errstate(over="ignore"):
         cast = np.ascontiguousarray(values, dtype=np.dtype(number).newbyteorder("<"))
     if np.isinf(cast).any() and not np.isinf(values).any():

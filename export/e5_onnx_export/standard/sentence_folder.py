@@ -7,7 +7,7 @@ from typing import Final
 
 from e5_onnx.model_folder.manifest import Pooling
 from e5_onnx.recipes import Recipe, Role
-from e5_onnx_export.checkpoint.model_folder import MODULES_NAME
+from e5_onnx_export.checkpoint.checkpoint_folder import MODULES_NAME
 from e5_onnx_export.checkpoint.prompts import PROMPTS_NAME
 from e5_onnx_export.checkpoint.transformer_file import LENGTH_NAME
 from e5_onnx_export.recipe.detection import EncodingChoice

@@ -9,24 +9,22 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from e5_onnx.inference.batching import pad
 from e5_onnx.model_folder.manifest import GRAPH_NAME, Parity, Pooling
 from e5_onnx.silent import onnxruntime
 from e5_onnx.tokens.opening import load_tokenizer
-from e5_onnx_export.compare.parity import gate_fp32, measure, parity_batches
+from e5_onnx_export.arrays import Floats, Ids
+from e5_onnx_export.compare.parity import gate_fp32, measure_parity, parity_batches
 from e5_onnx_export.compare.reference_check import embed_with_reference, reference_samples
 from e5_onnx_export.compare.samples import Samples
 from e5_onnx_export.compare.token_check import check_tokens
+from e5_onnx_export.context import ExportContext
 from e5_onnx_export.errors import ParityError
-from e5_onnx_export.job import Job
 from e5_onnx_export.recipe.detection import EncodingChoice
 from e5_onnx_export.reference.foreign import foreign_tool
 from e5_onnx_export.standard.sentence_folder import sentence_prompts
 from e5_onnx_export.texts import SampleText
-
-Floats = NDArray[np.float32]
 
 ONNX_FOLDER: Final = "onnx"
 
@@ -63,11 +61,11 @@ class Trial:
     tools: tuple[str, ...]
 
 
-def try_standard(job: Job, folder: Path) -> Trial:
+def try_standard(context: ExportContext, folder: Path) -> Trial:
     """Opens a standard folder with every tool that is installed, and holds each to the fp32 bounds.
 
     Args:
-        job: Names the reference; with `none` the tools are compared with plain onnxruntime alone.
+        context: Names the reference; with `none` the tools are compared with plain onnxruntime alone.
         folder: A whole standard folder.
 
     Returns:
@@ -78,24 +76,24 @@ def try_standard(job: Job, folder: Path) -> Trial:
         ToolError: If a tool cannot open the folder.
     """
     tokenizer = load_tokenizer(folder)
-    samples = reference_samples(job, tokenizer)
-    check_tokens(job, tokenizer, samples)
+    samples = reference_samples(context, tokenizer)
+    check_tokens(context, tokenizer, samples)
     with foreign_tool("onnxruntime", extra="optimum"):
-        vectors = _with_onnxruntime(folder, samples, job.choice.pooling)
+        vectors = _with_onnxruntime(folder, samples, context.choice.pooling)
     truth, parity = vectors, Parity(checked=False, reference="none")
-    if job.request.reference != "none":
-        name, truth = embed_with_reference(job, samples)
-        parity = measure(truth, vectors, name)
+    if context.request.reference != "none":
+        name, truth = embed_with_reference(context, samples)
+        parity = measure_parity(truth, vectors, name)
         gate_fp32(parity)
-    rows = _same_everywhere(samples, job.choice)
+    rows = _same_everywhere(samples, context.choice)
     texts = [samples.texts[row] for row in rows]
     tried = ["onnxruntime"]
     for tool in TOOLS:
         if find_spec(tool.module) is None:
-            job.progress.step(f"note: {tool.name} is not installed, so the folder was not tried with it")
+            context.progress.step(f"note: {tool.name} is not installed, so the folder was not tried with it")
             continue
-        job.progress.step(f"opening it with {tool.name}")
-        _try(tool, folder, texts, choice=job.choice, truth=truth[rows])
+        context.progress.step(f"opening it with {tool.name}")
+        _try(tool, folder, texts, choice=context.choice, truth=truth[rows])
         tried.append(tool.name)
     return Trial(parity, tuple(tried))
 
@@ -106,7 +104,7 @@ def _try(
     with foreign_tool(tool.name, extra="optimum"):
         found = tool.embed(folder, texts, choice)
     try:
-        gate_fp32(measure(truth, found, "own"))
+        gate_fp32(measure_parity(truth, found, "own"))
     except ParityError as error:
         raise ParityError(f"opened with {tool.name}: {error.reason}") from error
 
@@ -131,7 +129,7 @@ def _with_onnxruntime(folder: Path, samples: Samples, pooling: Pooling) -> Float
     session = onnxruntime.InferenceSession(folder / ONNX_FOLDER / GRAPH_NAME, options, providers=[_CPU])
     names = [value.name for value in session.get_inputs()]
 
-    def embed(batch: Sequence[NDArray[np.int64]]) -> Floats:
+    def embed(batch: Sequence[Ids]) -> Floats:
         ids, mask = pad(batch)
         feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (states,) = session.run(["last_hidden_state"], {name: feeds[name] for name in names})
@@ -191,7 +189,7 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start : start + _BATCH]
 
 
-def _pool(states: Floats, mask: NDArray[np.int64], pooling: Pooling) -> Floats:
+def _pool(states: Floats, mask: Ids, pooling: Pooling) -> Floats:
     pooled = states[:, 0] if pooling == "cls" else (states * mask[:, :, None]).sum(axis=1, dtype=np.float64)
     vectors: Floats = (pooled / np.linalg.norm(pooled, axis=1, keepdims=True)).astype(np.float32)
     return vectors

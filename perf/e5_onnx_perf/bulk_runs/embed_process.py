@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx.bulk.journal import read_journal
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.process_memory import Memory, memory
 
@@ -54,7 +54,7 @@ class EmbedCommand:
     @property
     def tokens(self) -> int:
         """Of all texts of the shards that are done."""
-        return sum(receipt.tokens for receipt in read_journal(Layout(self.output).journal))
+        return sum(receipt.tokens for receipt in read_journal(OutputLayout(self.output).journal))
 
     def start(self) -> subprocess.Popen[str]:
         """Starts it; what it says goes into a pipe."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.bulk_runs.command_line import add_shared_arguments, open_corpus, require_at_least
@@ -116,4 +116,4 @@ def _kill(command: EmbedCommand, seconds: float) -> bool:
 
 def _content(command: EmbedCommand) -> dict[str, bytes]:
     found = {part.name: part.read_bytes() for part in command.parts}
-    return found | {"rejects": Layout(command.output).rejects.read_bytes()}
+    return found | {"rejects": OutputLayout(command.output).rejects.read_bytes()}

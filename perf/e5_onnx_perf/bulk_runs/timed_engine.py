@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from e5_onnx.bulk.journal import Receipt
 from e5_onnx.bulk.plan import Shard
-from e5_onnx.bulk.run import Engine
+from e5_onnx.bulk.run import BulkEngine
 from e5_onnx.bulk.work import Tell, Work
 
 
@@ -23,7 +23,7 @@ class TimedEngine:
         done: When each shard was done, and its tokens.
     """
 
-    engine: Engine
+    engine: BulkEngine
     lanes: int
     started: float = 0.0
     done: list[tuple[float, int]] = field(default_factory=list)

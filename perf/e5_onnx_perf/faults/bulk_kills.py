@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Final
 
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx_perf.bulk_runs.corpus import write_corpus
 from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand, watch
 from e5_onnx_perf.faults.fault import Ground, Outcome
@@ -58,4 +58,4 @@ def _kill_one(command: EmbedCommand, ground: Ground, *, start_s: float) -> str |
 
 def _content(command: EmbedCommand) -> Mapping[str, bytes]:
     found = {part.name: part.read_bytes() for part in command.parts}
-    return found | {"rejects": Layout(command.output).rejects.read_bytes()}
+    return found | {"rejects": OutputLayout(command.output).rejects.read_bytes()}

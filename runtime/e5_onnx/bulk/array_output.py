@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from e5_onnx.bulk.journal import Receipt
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.bulk_job import EMBEDDING
 from e5_onnx.machine.atomic_file import atomic_file
 from e5_onnx.model_folder.digest import file_sha256
@@ -21,7 +21,7 @@ from e5_onnx.model_folder.digest import file_sha256
 _ROWS: Final = 4096
 
 
-def write_array(layout: Layout, receipts: Sequence[Receipt]) -> None:
+def write_array(layout: OutputLayout, receipts: Sequence[Receipt]) -> None:
     """Writes the array and the file of ids, of the parts in order.
 
     Raises:
@@ -48,7 +48,7 @@ def write_array(layout: Layout, receipts: Sequence[Receipt]) -> None:
         file.write(json.dumps(_hashes(layout)).encode())
 
 
-def is_finished(layout: Layout) -> bool:
+def is_finished(layout: OutputLayout) -> bool:
     """Whether the array and its ids are there as they were written; False for a data set."""
     try:
         return layout.is_array and json.loads(layout.done.read_text("utf-8")) == _hashes(layout)
@@ -56,11 +56,11 @@ def is_finished(layout: Layout) -> bool:
         return False
 
 
-def _hashes(layout: Layout) -> dict[str, str]:
+def _hashes(layout: OutputLayout) -> dict[str, str]:
     return {path.name: file_sha256(path) for path in (layout.output, layout.ids)}
 
 
-def _batches(layout: Layout, receipts: Iterable[Receipt]) -> Iterator[pa.RecordBatch]:
+def _batches(layout: OutputLayout, receipts: Iterable[Receipt]) -> Iterator[pa.RecordBatch]:
     for receipt in receipts:
         with pq.ParquetFile(layout.part(receipt.first)) as part:
             yield from part.iter_batches(_ROWS)

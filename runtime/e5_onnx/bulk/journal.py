@@ -91,7 +91,7 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class RunState:
     """What a run was started with.
 
     Attributes:
@@ -105,11 +105,11 @@ class State:
     input: list[dict[str, Any]]
 
 
-def read_state(path: Path) -> State | None:
+def read_state(path: Path) -> RunState | None:
     """What a run was started with; None if there is none, or it was not written whole."""
     try:
         values = json.loads(path.read_text("utf-8"))
-        state = State(**values)
+        state = RunState(**values)
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
     are_right = (
@@ -121,7 +121,7 @@ def read_state(path: Path) -> State | None:
     return state if are_right else None
 
 
-def write_state(path: Path, state: State) -> None:
+def write_state(path: Path, state: RunState) -> None:
     """Writes what a run is started with.
 
     Raises:

@@ -30,7 +30,7 @@ _PART: Final = re.compile(r"part-\d{12}\.parquet")
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class OutputLayout:
     """The paths of one output.
 
     Attributes:

@@ -13,9 +13,9 @@ from filelock import FileLock, Timeout
 
 from e5_onnx.bulk.array_output import is_finished, write_array
 from e5_onnx.bulk.errors import OutputBusyError, OutputExistsError, ResumeError, ShardLostError
-from e5_onnx.bulk.journal import Journal, Receipt, State, read_journal, read_state, write_state
-from e5_onnx.bulk.layout import Layout
-from e5_onnx.bulk.plan import Plan
+from e5_onnx.bulk.journal import Journal, Receipt, RunState, read_journal, read_state, write_state
+from e5_onnx.bulk.layout import OutputLayout
+from e5_onnx.bulk.plan import ShardPlan
 from e5_onnx.bulk.survey import FileIdentity
 from e5_onnx.machine.atomic_file import atomic_file, sync_folder
 
@@ -24,7 +24,7 @@ _VERSION: Final = 2
 
 
 @contextmanager
-def open_output(layout: Layout) -> Iterator[Output]:
+def open_output(layout: OutputLayout) -> Iterator[Output]:
     """Locks an output, so that no other process writes there until this one ends, however it ends.
 
     Raises:
@@ -48,7 +48,7 @@ def open_output(layout: Layout) -> Iterator[Output]:
         lock.release()
 
 
-def _refuse_strangers(layout: Layout) -> None:
+def _refuse_strangers(layout: OutputLayout) -> None:
     output = layout.output
     if layout.is_array:
         taken = output.is_dir()
@@ -66,7 +66,7 @@ class Output:
         receipts: Those of the finished shards, by their first rows; empty before `begin`.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: OutputLayout) -> None:
         self.layout = layout
         self.receipts: dict[int, Receipt] = {}
         self._state = read_state(layout.state)
@@ -92,7 +92,7 @@ class Output:
             if before.get(name) != value:
                 raise ResumeError(self.layout.output, name, begun=before.get(name), now=value)
 
-    def begin(self, settings: Mapping[str, Any], files: Sequence[FileIdentity], plan: Plan) -> None:
+    def begin(self, settings: Mapping[str, Any], files: Sequence[FileIdentity], plan: ShardPlan) -> None:
         """Starts an output, or resumes one: finds which shards are done and removes what is half done.
 
         Raises:
@@ -104,7 +104,7 @@ class Output:
         for partial in self.layout.partial.iterdir():
             partial.unlink()
         if self._state is None:
-            write_state(self.layout.state, State(_VERSION, dict(settings), now))
+            write_state(self.layout.state, RunState(_VERSION, dict(settings), now))
         else:
             self._compare_input(self._state.input, now)
             self.receipts = self._find_receipts(plan)
@@ -148,7 +148,7 @@ class Output:
         if self._journal is not None:
             self._journal.close()
 
-    def _find_receipts(self, plan: Plan) -> dict[int, Receipt]:
+    def _find_receipts(self, plan: ShardPlan) -> dict[int, Receipt]:
         """The receipts of shards that are there as they were written."""
         found = {receipt.first: receipt for receipt in read_journal(self.layout.journal)}
         shards = plan.accepted({first: receipt.rows for first, receipt in found.items()})

@@ -41,7 +41,7 @@ class Shard:
         return sum(part.rows for part in self.slices)
 
 
-class Plan:
+class ShardPlan:
     """The shards of an input, made one by one: there may be millions.
 
     A shard ends where the row number is a multiple of `shard_rows`. A run that was stopped leaves a shorter

@@ -9,19 +9,19 @@ from itertools import chain
 from threading import Event
 
 from e5_onnx.bulk.journal import Receipt
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.bulk.output import Output, open_output
-from e5_onnx.bulk.plan import Plan, Shard
+from e5_onnx.bulk.plan import Shard, ShardPlan
 from e5_onnx.bulk.progress import BulkProgress
 from e5_onnx.bulk.settings import output_schema, settings_of
 from e5_onnx.bulk.survey import Survey, identify, look_through
-from e5_onnx.bulk.work import Done, Pace, Tell, Work, do_shards, open_model
+from e5_onnx.bulk.work import FinishedRows, Pace, Tell, Work, do_shards, open_bulk_model
 from e5_onnx.bulk_job import Job
 from e5_onnx.machine.threads import choose_threads
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx.text_input.text_files import InputFile, find_files
 
-Engine = Callable[[Work, Iterable[Shard], Tell], Iterator[Receipt]]
+BulkEngine = Callable[[Work, Iterable[Shard], Tell], Iterator[Receipt]]
 """Does shards, in any order, and yields the receipt of each part that is there whole."""
 
 
@@ -51,7 +51,7 @@ class Summary:
 def run_bulk(
     job: Job,
     *,
-    engine: Engine | None = None,
+    engine: BulkEngine | None = None,
     progress: BulkProgress | None = None,
     stop: Event | None = None,
 ) -> Summary:
@@ -80,12 +80,12 @@ def run_bulk(
     folder = open_folder(job.model)
     folder.check()
     settings = settings_of(job, folder.manifest)
-    layout = Layout(job.output)
+    layout = OutputLayout(job.output)
     with open_output(layout) as output:
         output.check(settings)
         survey = _look_through(job, found.files, progress)
         schema = output_schema(job, folder.manifest, survey.beside)
-        plan = Plan(survey.rows, job.shard_rows)
+        plan = ShardPlan(survey.rows, job.shard_rows)
         output.begin(settings, [identify(file, job.identity) for file in found.files], plan)
         before = output.rows
         work = Work(job, settings["role"], survey, schema=schema, layout=layout)
@@ -115,7 +115,7 @@ def embed_here(
     """
     workers = choose_threads(work.job.threads).count
     pace = Pace(work.job.shard_seconds, stop or Event())
-    with open_model(work.job) as model:
+    with open_bulk_model(work.job) as model:
         yield from do_shards(work, model, shards, workers=workers, tell=tell, pace=pace)
 
 
@@ -126,7 +126,7 @@ def _look_through(job: Job, files: Sequence[InputFile], progress: BulkProgress) 
 
 
 def _do(
-    work: Work, engine: Engine, shards: Iterator[Shard], *, output: Output, progress: BulkProgress
+    work: Work, engine: BulkEngine, shards: Iterator[Shard], *, output: Output, progress: BulkProgress
 ) -> None:
     try:
         first = next(shards, None)
@@ -139,7 +139,7 @@ def _do(
         progress.close()
 
 
-def _tell(progress: BulkProgress, done: Done) -> None:
+def _tell(progress: BulkProgress, done: FinishedRows) -> None:
     progress.add(done.rows, done.tokens, done.truncated)
 
 

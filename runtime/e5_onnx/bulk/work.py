@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from e5_onnx.bulk.chunks import ChunkReader, Reject
 from e5_onnx.bulk.embedding import ChunkEmbedder, EmbeddedChunk
 from e5_onnx.bulk.journal import Receipt
-from e5_onnx.bulk.layout import Layout
+from e5_onnx.bulk.layout import OutputLayout
 from e5_onnx.bulk.overlap import in_order
 from e5_onnx.bulk.plan import Shard
 from e5_onnx.bulk.settings import METADATA_PREFIX
@@ -33,7 +33,7 @@ from e5_onnx.recipes import Role
 _CHUNKS_IN_GROUP: Final = 8
 
 
-class Done(Protocol):
+class FinishedRows(Protocol):
     """Rows that are done: those of a chunk, or of a shard."""
 
     @property
@@ -49,7 +49,7 @@ class Done(Protocol):
         """The number of texts that were cut."""
 
 
-Tell = Callable[[Done], object]
+Tell = Callable[[FinishedRows], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Work:
     role: Role
     survey: Survey
     schema: pa.Schema
-    layout: Layout
+    layout: OutputLayout
 
     @property
     def fingerprint(self) -> str:
@@ -92,7 +92,7 @@ class Pace:
     clock: Callable[[], float] = time.monotonic
 
 
-def open_model(job: Job) -> Embedder:
+def open_bulk_model(job: Job) -> Embedder:
     """Opens a run's model for `do_shards`: one thread to a batch, and batches that stay in its cache.
 
     Raises:
@@ -114,7 +114,7 @@ def do_shards(
 
     Args:
         work: The run they belong to.
-        model: Opened with `open_model`.
+        model: Opened with `open_bulk_model`.
         shards: In order of their rows.
         workers: How many chunks are embedded at once.
         tell: Called with every chunk that is done.

@@ -28,7 +28,7 @@ from e5_onnx.text_input.text_files import ENDINGS
 
 if TYPE_CHECKING:
     from e5_onnx.bulk.progress import BulkProgress
-    from e5_onnx.bulk.run import Engine, Summary
+    from e5_onnx.bulk.run import BulkEngine, Summary
 
 _TEXT: Final = f"""\
 Embeds any number of files into a data set, in a run that can be stopped and resumed (extra [bulk]).
@@ -145,7 +145,7 @@ def _add_cluster_options(group: argparse._ArgumentGroup) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
     job = job_of(parsed)
-    from e5_onnx.bulk.layout import Layout
+    from e5_onnx.bulk.layout import OutputLayout
     from e5_onnx.bulk.progress import BulkProgress
     from e5_onnx.bulk.run import run_bulk
 
@@ -159,12 +159,12 @@ def run(parsed: argparse.Namespace) -> int:
     if done.left:
         sys.stderr.write(f"e5: {_kept(progress, job)}\n")
         return INTERRUPTED
-    told = _told(done, job, rejects=str(Layout(job.output).rejects))
+    told = _told(done, job, rejects=str(OutputLayout(job.output).rejects))
     sys.stderr.write(f"e5: {told}; {progress.texts.rates()}\n")
     return DONE
 
 
-def engine_of(parsed: argparse.Namespace, stop: Event) -> Engine | None:
+def engine_of(parsed: argparse.Namespace, stop: Event) -> BulkEngine | None:
     """Where the arguments want the work to be done; None for this process.
 
     Raises:

@@ -11,15 +11,15 @@ from typing import Final
 
 from e5_onnx.bulk_job import names_folder
 from e5_onnx.cli.arguments import add_command, add_model_options, add_text_options, open_model
-from e5_onnx.cli.records import Source, open_source
-from e5_onnx.cli.vectors_out import VectorWriter, check_output, open_output
+from e5_onnx.cli.records import RecordSource, open_source
+from e5_onnx.cli.vectors_out import VectorWriter, check_output, open_vector_writer
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import OptionError, RecordError, TextTooLongError, TruncationWarning
 from e5_onnx.machine.exit_codes import DONE
 from e5_onnx.recipes import Role
 from e5_onnx.text_input.progress import ProgressLine
 from e5_onnx.text_input.records import FORMATS, Record
-from e5_onnx.text_input.text_files import is_pattern, recognise
+from e5_onnx.text_input.text_files import is_pattern, recognise_format
 
 _TEXT: Final = """\
 Embeds one file of texts, or standard input.
@@ -64,7 +64,7 @@ def run(parsed: argparse.Namespace) -> int:
         source.check()
         with open_model(parsed) as model:
             role = model.manifest.recipe.choose_role(parsed.role)
-            with open_output(parsed.output, model.dimension) as writer:
+            with open_vector_writer(parsed.output, model.dimension) as writer:
                 try:
                     _embed(model, source, writer, role=role, task=parsed.task, progress=progress)
                 finally:
@@ -82,7 +82,7 @@ def _refuse_bulk(parsed: argparse.Namespace) -> None:
     if len(parsed.input) > 1:
         raise OptionError("inputs", " ".join(parsed.input), "one file; `e5 bulk` takes any number")
     (name,) = parsed.input
-    file = recognise(Path(name))
+    file = recognise_format(Path(name))
     plain = file is None or (file.format.name in FORMATS and file.compression == "none")
     if not plain or is_pattern(name) or Path(name).is_dir():
         expected = "a .txt or .jsonl file, or - for stdin; `e5 bulk` takes folders, patterns and other files"
@@ -94,7 +94,7 @@ def _refuse_bulk(parsed: argparse.Namespace) -> None:
 
 def _embed(
     model: Embedder,
-    source: Source,
+    source: RecordSource,
     writer: VectorWriter,
     *,
     role: Role,

@@ -19,14 +19,14 @@ from e5_onnx.text_input.records import (
     read_record,
     reason,
 )
-from e5_onnx.text_input.text_files import recognise
+from e5_onnx.text_input.text_files import recognise_format
 
 STDIN: Final = "-"
 _LINES: Final[dict[str, InputFormat]] = {kind: kind for kind in FORMATS}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RecordSource:
     """An open input.
 
     Attributes:
@@ -75,7 +75,7 @@ class Source:
 
 
 @contextmanager
-def open_source(parameter: str, path: str, column: str, *, stdin: InputFormat) -> Iterator[Source]:
+def open_source(parameter: str, path: str, column: str, *, stdin: InputFormat) -> Iterator[RecordSource]:
     """Opens an input by its name: `.txt`, `.jsonl`, or `-` for stdin.
 
     Args:
@@ -89,12 +89,12 @@ def open_source(parameter: str, path: str, column: str, *, stdin: InputFormat) -
         OSError: If the file cannot be opened.
     """
     if path == STDIN:
-        yield Source("<stdin>", stdin, column, sys.stdin.buffer, None)
+        yield RecordSource("<stdin>", stdin, column, sys.stdin.buffer, None)
         return
-    known = recognise(Path(path))
+    known = recognise_format(Path(path))
     kind = None if known is None or known.compression != "none" else _LINES.get(known.format.name)
     if kind is None:
         raise OptionError(parameter, path, "a .txt or .jsonl file, or - for stdin")
     with Path(path).open("rb") as file:
         size = Path(path).stat().st_size if Path(path).is_file() else None
-        yield Source(path, kind, column, file, size)
+        yield RecordSource(path, kind, column, file, size)

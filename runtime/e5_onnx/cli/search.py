@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from e5_onnx.cli.arguments import add_command, add_model_options, open_model
 from e5_onnx.cli.printing import print_json, print_text
-from e5_onnx.cli.records import STDIN, Source, open_source
+from e5_onnx.cli.records import STDIN, RecordSource, open_source
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import OptionError, TruncationWarning
 from e5_onnx.machine.exit_codes import DONE
@@ -109,7 +109,7 @@ def _query(given: str) -> str:
 
 
 def _search(
-    model: Embedder, source: Source, query: NDArray[np.float32], *, top: int, progress: ProgressLine
+    model: Embedder, source: RecordSource, query: NDArray[np.float32], *, top: int, progress: ProgressLine
 ) -> list[Hit]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TruncationWarning)

@@ -78,7 +78,7 @@ class NpyFile:
 
 
 @contextmanager
-def open_output(path: str, dimension: int) -> Iterator[VectorWriter]:
+def open_vector_writer(path: str, dimension: int) -> Iterator[VectorWriter]:
     """Opens an output by its name: `.npy`, `.jsonl`, or `-` for JSON lines on stdout.
 
     A file appears under its name only when it is complete.

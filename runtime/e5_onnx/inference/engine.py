@@ -16,7 +16,7 @@ from e5_onnx.inference.session import Session
 from e5_onnx.model_folder.manifest import Manifest
 from e5_onnx.recipes import Role
 from e5_onnx.text_input.texts import check_texts
-from e5_onnx.tokens.overflow import Rows, check_policy, fit
+from e5_onnx.tokens.overflow import TokenRows, check_policy, fit
 from e5_onnx.tokens.tokenization import OverflowPolicy, TextTokenizer, TokenizedText
 from e5_onnx.tokens.windows import merge_windows
 
@@ -90,7 +90,7 @@ class Engine:
         return vectors
 
 
-def merge_rows(rows: Rows, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def merge_rows(rows: TokenRows, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turns row vectors into text vectors: only windowed texts have more than one row.
 
     Args:

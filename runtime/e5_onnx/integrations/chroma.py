@@ -35,7 +35,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("chroma", "chromadb") from error
 
-Vectors = list[NDArray[np.float32]]
+VectorList = list[NDArray[np.float32]]
 
 _NAME: Final = "e5_onnx"
 # Enough of the fingerprint that two models never share it.
@@ -92,11 +92,11 @@ class E5EmbeddingFunction(EmbeddingFunction):  # type: ignore[misc]  # the libra
         return self._model.fingerprint
 
     # Chroma calls it by this name.
-    def __call__(self, input: list[str]) -> Vectors:
+    def __call__(self, input: list[str]) -> VectorList:
         """Embeds documents, in their role."""
         return list(self._model.embed_documents(check_texts(input)))
 
-    def embed_query(self, input: list[str]) -> Vectors:
+    def embed_query(self, input: list[str]) -> VectorList:
         """Embeds queries, in their role."""
         return list(self._model.embed_queries(check_texts(input), task=self._task))
 

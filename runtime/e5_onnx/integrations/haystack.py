@@ -40,7 +40,7 @@ else:
 if TYPE_CHECKING:
     from haystack.document_stores.types import DocumentStore
 
-Output = dict[str, Any]
+Fields = dict[str, Any]
 
 
 class _FolderComponent:
@@ -101,8 +101,8 @@ class E5TextEmbedder(_FolderComponent):
         """
         self.folder, self.task, self.overflow, self.threads = folder, task, overflow, threads
 
-    @component.output_types(embedding=list[float], meta=Output)  # type: ignore[untyped-decorator]
-    def run(self, text: str) -> Output:
+    @component.output_types(embedding=list[float], meta=Fields)  # type: ignore[untyped-decorator]
+    def run(self, text: str) -> Fields:
         """Embeds a query.
 
         Returns:
@@ -115,14 +115,14 @@ class E5TextEmbedder(_FolderComponent):
         (vector,) = model.embed_queries(check_texts([text]), task=self.task)
         return {"embedding": vector.tolist(), "meta": _meta(model)}
 
-    @component.output_types(embedding=list[float], meta=Output)  # type: ignore[untyped-decorator]
-    async def run_async(self, text: str) -> Output:
+    @component.output_types(embedding=list[float], meta=Fields)  # type: ignore[untyped-decorator]
+    async def run_async(self, text: str) -> Fields:
         """Does as `run` does, in a thread."""
         return await asyncio.to_thread(self.run, text)
 
-    def to_dict(self) -> Output:
+    def to_dict(self) -> Fields:
         """What a pipeline stores of it."""
-        stored: Output = default_to_dict(
+        stored: Fields = default_to_dict(
             self, folder=self.folder, task=self.task, overflow=self.overflow, threads=self.threads
         )
         return stored
@@ -153,8 +153,8 @@ class E5DocumentEmbedder(_FolderComponent):
         self.folder, self.overflow, self.threads = folder, overflow, threads
         self.meta_fields_to_embed, self.embedding_separator = list(meta_fields_to_embed), embedding_separator
 
-    @component.output_types(documents=list[Document], meta=Output)  # type: ignore[untyped-decorator]
-    def run(self, documents: list[Document]) -> Output:
+    @component.output_types(documents=list[Document], meta=Fields)  # type: ignore[untyped-decorator]
+    def run(self, documents: list[Document]) -> Fields:
         """Embeds documents.
 
         Returns:
@@ -176,14 +176,14 @@ class E5DocumentEmbedder(_FolderComponent):
         ]
         return {"documents": embedded, "meta": _meta(model)}
 
-    @component.output_types(documents=list[Document], meta=Output)  # type: ignore[untyped-decorator]
-    async def run_async(self, documents: list[Document]) -> Output:
+    @component.output_types(documents=list[Document], meta=Fields)  # type: ignore[untyped-decorator]
+    async def run_async(self, documents: list[Document]) -> Fields:
         """Does as `run` does, in a thread."""
         return await asyncio.to_thread(self.run, documents)
 
-    def to_dict(self) -> Output:
+    def to_dict(self) -> Fields:
         """What a pipeline stores of it."""
-        stored: Output = default_to_dict(
+        stored: Fields = default_to_dict(
             self,
             folder=self.folder,
             meta_fields_to_embed=self.meta_fields_to_embed,
@@ -211,5 +211,5 @@ def _checked(documents: Iterable[Document]) -> list[Document]:
     return listed
 
 
-def _meta(model: Embedder) -> Output:
+def _meta(model: Embedder) -> Fields:
     return {"model": model.manifest.source.name, FINGERPRINT_KEY: model.fingerprint}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from e5_onnx.errors import OptionError
 from e5_onnx.integrations.shared_model import shared_embedder
 from e5_onnx.recipes import Role
-from e5_onnx.text_input.texts import Texts, check_texts
+from e5_onnx.text_input.texts import TextOrTexts, check_texts
 from e5_onnx.tokens.tokenization import OverflowPolicy
 
 Vectors = NDArray[np.float32]
@@ -127,7 +127,7 @@ class E5SentenceTransformer:
 
     def encode(  # noqa: D417, PLR0913, PLR0917 - they are sentence-transformers' own
         self,
-        inputs: Texts,
+        inputs: TextOrTexts,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int = 32,
@@ -161,7 +161,7 @@ class E5SentenceTransformer:
 
     def encode_query(  # noqa: PLR0913, PLR0917 - they are sentence-transformers' own
         self,
-        inputs: Texts,
+        inputs: TextOrTexts,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int = 32,
@@ -182,7 +182,7 @@ class E5SentenceTransformer:
 
     def encode_document(  # noqa: PLR0913, PLR0917 - they are sentence-transformers' own
         self,
-        inputs: Texts,
+        inputs: TextOrTexts,
         prompt_name: str | None = None,
         prompt: str | None = None,
         batch_size: int = 32,
@@ -211,7 +211,7 @@ class E5SentenceTransformer:
         cosines: Vectors = np.einsum("nd,nd->n", np.atleast_2d(embeddings1), np.atleast_2d(embeddings2))
         return cosines
 
-    def _encode(self, inputs: Texts, role: Role, prompt: str | None) -> Vectors:
+    def _encode(self, inputs: TextOrTexts, role: Role, prompt: str | None) -> Vectors:
         if prompt is None:
             task = self._task if role == "query" else None
             return self._model.encode(inputs, role=role, task=task).vectors

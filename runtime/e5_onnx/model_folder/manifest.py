@@ -96,7 +96,7 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class LeanTokenizer:
+class LeanProof:
     """Proof that the small tokenizer gives the same tokens as the true one."""
 
     library: str
@@ -127,7 +127,7 @@ class Manifest:
     parity: Parity
     tools: dict[str, str]
     baseline: bool = False
-    lean_tokenizer: LeanTokenizer | None = None
+    lean_tokenizer: LeanProof | None = None
     weight_bits: int | None = None
     weight_pair_sum: int | None = None
     requires: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from e5_onnx.inference.session import write_prepacked
 from e5_onnx.machine.atomic_file import sync_files, sync_folder
 from e5_onnx.model_folder.folder import ModelFolder
 from e5_onnx.model_folder.manifest import Manifest
-from e5_onnx.prepacked.entry import Entry, PackedFor, describe, packed_for, read_entry, write_entry
+from e5_onnx.prepacked.entry import Entry, PackedFor, describe_entry, packed_for, read_entry, write_entry
 from e5_onnx.prepacked.place import open_place
 
 _UNFINISHED: Final = ".making-"
@@ -81,7 +81,7 @@ class PrepackedCache:
         making = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self._place))
         try:
             write_prepacked(opened.path, making, exact_int8=purpose.exact_int8)
-            write_entry(describe(making, opened, purpose), making)
+            write_entry(describe_entry(making, opened, purpose), making)
             sync_files(making)
             return self._publish(making, self._place / purpose.key)
         finally:

@@ -103,7 +103,7 @@ class Entry:
         return sampled_sha256(weights, _samples(self.weights_bytes)) == self.sampled_sha256
 
 
-def describe(folder: Path, opened: ModelFolder, purpose: PackedFor) -> Entry:
+def describe_entry(folder: Path, opened: ModelFolder, purpose: PackedFor) -> Entry:
     """What entry.json says of the files that were just written to `folder`."""
     weights = folder / WEIGHTS_NAME
     size = weights.stat().st_size

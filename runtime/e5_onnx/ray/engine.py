@@ -20,8 +20,8 @@ import ray
 
 from e5_onnx.bulk.errors import NoNodeError, NotSharedError
 from e5_onnx.bulk.journal import Receipt
-from e5_onnx.bulk.plan import Plan, Shard
-from e5_onnx.bulk.work import Tell, Work, do_shards, open_model
+from e5_onnx.bulk.plan import Shard, ShardPlan
+from e5_onnx.bulk.work import Tell, Work, do_shards, open_bulk_model
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import FingerprintError
 from e5_onnx.model_folder.folder import open_folder
@@ -85,7 +85,7 @@ class ShardWorker:
             folder: That the run was started in, which its paths are relative to.
         """
         self._work, self._place, self._folder = work, model, Path(folder)
-        self._plan = Plan(work.survey.rows, work.job.shard_rows)
+        self._plan = ShardPlan(work.survey.rows, work.job.shard_rows)
         self._model: Embedder | None = None
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -118,7 +118,7 @@ class ShardWorker:
         if folder.manifest.fingerprint != self._work.fingerprint:
             raise FingerprintError(self._work.fingerprint, folder.manifest.fingerprint)
         self._work = replace(self._work, job=replace(self._work.job, model=folder.path))
-        return open_model(self._work.job)
+        return open_bulk_model(self._work.job)
 
 
 def _do(shards: list[Shard], worker: dict[str, Any], *, cpus: int, actors: int) -> Iterator[Receipt]:

@@ -16,7 +16,7 @@ from e5_onnx.serve.errors import BadInputError, TooLargeError, TooLongError
 from e5_onnx.serve.seams import Piece, Seams
 from e5_onnx.serve.turns import Steps
 from e5_onnx.tokens.lean_tokenizer import LeanTokenizer
-from e5_onnx.tokens.overflow import Rows, check_policy, fit
+from e5_onnx.tokens.overflow import TokenRows, check_policy, fit
 from e5_onnx.tokens.tokenization import OverflowPolicy, TokenizedText
 
 # What a piece costs beside its own characters, in characters: its template, and the call.
@@ -56,7 +56,7 @@ class Tokeniser:
         """
         self._engine, self._seams, self._limit, self._may_load = engine, seams, limit, may_load
 
-    def rows(self, wish: Wish) -> Steps[Rows]:
+    def rows(self, wish: Wish) -> Steps[TokenRows]:
         """Turns texts into rows that fit the model.
 
         Raises:

@@ -116,7 +116,7 @@ def is_pattern(name: str) -> bool:
     return bool(_PATTERN & set(name)) and not Path(name).exists()
 
 
-def recognise(path: Path) -> InputFile | None:
+def recognise_format(path: Path) -> InputFile | None:
     """Tells what a file is by the ending of its name, in any case; None for an unknown ending."""
     *_, before, last = ["", "", *(suffix.lower() for suffix in path.suffixes)]
     compression = _COMPRESSIONS.get(last, "none")
@@ -132,7 +132,7 @@ def _find(name: str, left_out: Counter[str]) -> Iterator[InputFile]:
     if path.is_dir():
         for below in sorted(path.rglob("*")):
             if below.is_file() and not _hidden(below, path):
-                file = recognise(below)
+                file = recognise_format(below)
                 if file is not None:
                     yield file
                 else:
@@ -150,7 +150,7 @@ def _hidden(path: Path, folder: Path) -> bool:
 
 
 def _known(path: Path, name: str) -> InputFile:
-    file = recognise(path)
+    file = recognise_format(path)
     if file is None:
         found = name if name == str(path) else f"{name}: {path}"
         raise OptionError("inputs", found, f"a file with the ending {ENDINGS}")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from e5_onnx.errors import LoneSurrogateError, NotTextsError, TextTypeError
 
-Texts = str | Iterable[str]
+TextOrTexts = str | Iterable[str]
 
 # Iterables that give something else than their texts: characters, numbers, or keys.
 _NOT_TEXTS = (str, bytes, bytearray, memoryview, Mapping)

@@ -18,7 +18,7 @@ POLICIES: Final[tuple[OverflowPolicy, ...]] = get_args(OverflowPolicy)
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class TokenRows:
     """What the model is to run.
 
     Attributes:
@@ -48,7 +48,9 @@ def check_policy(policy: str, role: Role) -> None:
         )
 
 
-def fit(texts: Sequence[TokenizedText], limit: int, policy: OverflowPolicy, *, first_index: int = 0) -> Rows:
+def fit(
+    texts: Sequence[TokenizedText], limit: int, policy: OverflowPolicy, *, first_index: int = 0
+) -> TokenRows:
     """Applies a policy.
 
     Args:
@@ -74,4 +76,4 @@ def fit(texts: Sequence[TokenizedText], limit: int, policy: OverflowPolicy, *, f
     for text in texts:
         ids.extend(split_windows(text, limit) if policy == "window" else [truncate(text, limit)])
         first.append(len(ids))
-    return Rows(ids, first, tokens, np.zeros_like(long) if policy == "window" else long)
+    return TokenRows(ids, first, tokens, np.zeros_like(long) if policy == "window" else long)

@@ -20,7 +20,7 @@ _SNAPSHOTS: Final = "snapshots"
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFolder:
+class CheckpointFolder:
     """A model on this machine.
 
     Attributes:
@@ -37,7 +37,7 @@ class ModelFolder:
     revision: str | None
 
 
-def locate(folder: Path) -> ModelFolder:
+def locate(folder: Path) -> CheckpointFolder:
     """Finds out where a model's files are.
 
     Args:
@@ -52,8 +52,8 @@ def locate(folder: Path) -> ModelFolder:
     path = Path(os.path.abspath(top))  # noqa: PTH100
     above = path.parent.parent.name
     if path.parent.name == _SNAPSHOTS and above.startswith(_CACHED):
-        return ModelFolder(top, encoder_folder(top), _hub_id(above), path.name)
-    return ModelFolder(top, encoder_folder(top), path.name, None)
+        return CheckpointFolder(top, encoder_folder(top), _hub_id(above), path.name)
+    return CheckpointFolder(top, encoder_folder(top), path.name, None)
 
 
 def encoder_folder(top: Path) -> Path:

@@ -11,7 +11,7 @@ from e5_onnx_export.request import ExportRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ExportContext:
     """One export.
 
     Attributes:
