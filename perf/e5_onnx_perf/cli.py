@@ -13,7 +13,7 @@ from e5_onnx_perf.accuracy import command as accuracy_command
 from e5_onnx_perf.accuracy import sts_command
 from e5_onnx_perf.arena import command as arena_command
 from e5_onnx_perf.attention import command as attention_command
-from e5_onnx_perf.bulk_runs import cluster_command, kills_command, rate_command
+from e5_onnx_perf.bulk_runs import cluster_command, rate_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
 from e5_onnx_perf.exactness import command as exact_command
 from e5_onnx_perf.faults import command as faults_command
@@ -32,7 +32,6 @@ _COMMANDS: Final = {
     "speed": speed_command,
     "serve": serve_command,
     "bulk": rate_command,
-    "kills": kills_command,
     "faults": faults_command,
     "cluster": cluster_command,
     "scale": scale_command,

@@ -1,4 +1,4 @@
-"""`e5-perf bulk` and `kills` on a small model: what they report is what happened."""
+"""`e5-perf bulk` on a small model: it reports what happened."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from e5_onnx_perf.bulk_runs import kills_command, rate_command
+from e5_onnx_perf.bulk_runs import rate_command
 from e5_onnx_perf.bulk_runs.corpus import read_texts, write_corpus
 from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand, watch
 from e5_onnx_perf.bulk_runs.timed_engine import TimedEngine
@@ -41,33 +41,6 @@ def test_the_rate(
     assert f"60 rows, {values['tokens']:,} tokens" in capsys.readouterr().out
 
 
-def test_kills(
-    exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(kills_command, "_SHARD_ROWS", 2)
-    words = ["kills", str(exported.folder), "--rows", "60", "--kills", "3", "--out", str(tmp_path / "out")]
-    assert main(words) == 0
-    values = json.loads((tmp_path / "out" / "kills.json").read_text("utf-8"))
-    assert (values["kills"], values["shards"], values["identical"]) == (3, 30, True)
-    assert "the same bytes as the uninterrupted run" in capsys.readouterr().out
-
-
-def test_a_run_that_ends_before_all_kills_is_done_again_with_shorter_lives(
-    exported, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(kills_command, "_SHARD_ROWS", 2)
-    monkeypatch.setattr(kills_command, "_longest_life", lambda start, work: 4 * (start + work))
-    assert main(["kills", str(exported.folder), "--rows", "10", "--kills", "2"]) == 0
-    assert "2 kills" in capsys.readouterr().out
-
-
-def test_a_difference_is_found(exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kills_command, "_SHARD_ROWS", 2)
-    contents = iter([{"a": b"1"}, {"a": b"2"}])
-    monkeypatch.setattr(kills_command, "_content", lambda _: next(contents))
-    assert main(["kills", str(exported.folder), "--rows", "10", "--kills", "1"]) == 1
-
-
 def test_a_failing_command_is_said(exported, tmp_path: Path) -> None:
     command = EmbedCommand(exported.folder, tmp_path / "none.parquet", tmp_path / "out", 10)
     with pytest.raises(WorkerError, match=r"none\.parquet"):
@@ -79,7 +52,6 @@ def test_a_failing_command_is_said(exported, tmp_path: Path) -> None:
     [
         (["bulk", "--rows", "1"], "--rows is 1; it must be at least 2000"),
         (["bulk", "--rounds", "0"], "--rounds is 0; it must be at least 1"),
-        (["kills", "--kills", "0"], "--kills is 0; it must be at least 1"),
         (["cluster", "--rows", "5"], "--rows is 5; it must be at least 4000"),
         (["cluster", "--rounds", "0"], "--rounds is 0; it must be at least 1"),
     ],

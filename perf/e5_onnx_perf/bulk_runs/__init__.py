@@ -1,1 +1,1 @@
-"""Bulk runs, measured: their rate beside the graph's own, their memory, kills, a cluster."""
+"""Bulk runs, measured: their rate beside the graph's own, their memory, a cluster."""
