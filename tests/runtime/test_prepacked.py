@@ -17,6 +17,7 @@ from e5_onnx import Embedder
 from e5_onnx.cli import main
 from e5_onnx.errors import CacheWarning, ModelLoadError, UnsafeCacheError
 from e5_onnx.inference.session import Session
+from e5_onnx.model_folder.digest import file_sha256
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx.model_folder.manifest import GRAPH_NAME, WEIGHTS_NAME
 from e5_onnx.prepacked.cache import PrepackedCache
@@ -282,6 +283,54 @@ def test_cache_verify_names_what_is_damaged(
     harm(entry)
     assert main(["cache", "verify", "--cache-dir", str(tmp_path)]) == 1
     assert capsys.readouterr().out == f"{entry.name}  damaged: run e5 cache clear\n"
+
+
+@pytest.mark.parametrize("action", ["list", "verify", "clear"])
+def test_what_another_process_removes_meanwhile_is_left_out(
+    action: str,
+    tiny_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vectors(tiny_folder, tmp_path)
+    entry = only_entry(tmp_path)
+
+    def read_and_remove(folder: Path) -> object:
+        found = read_entry(folder)
+        shutil.rmtree(folder)
+        return found
+
+    monkeypatch.setattr("e5_onnx.prepacked.cache.read_entry", read_and_remove)
+    assert main(["cache", action, "--cache-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ("0 entries removed, 0 MB\n" if action == "clear" else "")
+    assert not entry.exists()
+
+
+def test_an_entry_that_is_removed_while_it_is_hashed_is_not_damaged(
+    tiny_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vectors(tiny_folder, tmp_path)
+
+    def remove_and_read(file: Path) -> str:
+        shutil.rmtree(file.parent)
+        return file_sha256(file)
+
+    monkeypatch.setattr("e5_onnx.prepacked.entry.file_sha256", remove_and_read)
+    assert main(["cache", "verify", "--cache-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_an_entry_that_is_being_made_is_not_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prepacked").mkdir(mode=0o700)
+    (tmp_path / "prepacked" / ".making-x").mkdir()
+    assert main(["cache", "verify", "--cache-dir", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == ".making-x  unfinished\n"
 
 
 @pytest.mark.security

@@ -59,9 +59,13 @@ def run_verify(parsed: argparse.Namespace) -> int:
     """Hashes every entry. A damaged one is named and kept: `e5 cache clear` removes it."""
     code = DONE
     for listed in _open(parsed.cache_dir).entries():
-        whole = listed.entry is not None and listed.entry.is_whole(listed.folder)
-        print_text(f"{listed.folder.name}  {'whole' if whole else 'damaged: run e5 cache clear'}\n")
-        code = code if whole else FAILED
+        if listed.is_unfinished:
+            print_text(f"{listed.folder.name}  unfinished\n")
+        elif listed.entry is not None and listed.entry.is_whole(listed.folder):
+            print_text(f"{listed.folder.name}  whole\n")
+        elif listed.folder.exists():  # another process may have removed it
+            print_text(f"{listed.folder.name}  damaged: run e5 cache clear\n")
+            code = FAILED
     return code
 
 

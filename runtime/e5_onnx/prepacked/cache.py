@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -39,6 +40,11 @@ class Listed:
     bytes: int
     entry: Entry | None
     usable: bool
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a process is making it or removing it, or was killed while it did."""
+        return self.folder.name.startswith(_UNFINISHED)
 
 
 class PrepackedCache:
@@ -105,12 +111,13 @@ class PrepackedCache:
         return len(there)
 
     def entries(self) -> Iterator[Listed]:
-        """Everything that is there, by name."""
+        """Everything that is there, by name. What another process removes meanwhile is left out."""
         for folder in sorted(self._place.iterdir()):
             entry = read_entry(folder)
-            size = sum(file.stat().st_size for file in folder.glob("*"))
+            size = _folder_bytes(folder)
             usable = entry is not None and entry.purpose.fits_this_machine()
-            yield Listed(folder, size, entry, usable)
+            if size is not None:
+                yield Listed(folder, size, entry, usable)
 
     def remove(self, folder: Path) -> None:
         """Removes an entry; a process that has it open keeps its mapped pages."""
@@ -135,3 +142,12 @@ class PrepackedCache:
             with suppress(OSError):
                 if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER:
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder_bytes(folder: Path) -> int | None:
+    """The size of a folder's files together; None if it is no folder, or is removed meanwhile."""
+    try:
+        with os.scandir(folder) as files:
+            return sum(file.stat().st_size for file in files)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
