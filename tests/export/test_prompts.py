@@ -202,6 +202,15 @@ def test_a_flag_leaves_the_default_task_to_the_prompts(folder):
     assert choice.recipe == Recipe("custom", E5_INSTRUCT.query_template, "D: {text}", "Find code")
 
 
+def test_a_known_name_leaves_the_default_task_to_the_prompts(folder):
+    prompts(folder, {"query": "Instruct: Find code\nQuery: "})
+    checkpoint = open_checkpoint(str(folder))
+    source = replace(checkpoint.source, name="intfloat/multilingual-e5-large-instruct")
+    choice = detect(replace(checkpoint, source=source), NOTHING)
+    assert choice.recipe == replace(E5_INSTRUCT, default_task="Find code")
+    assert not choice.by_prompts
+
+
 def test_prompts_come_before_a_guess_by_the_folders_name(tmp_path):
     folder = sentence_model(tmp_path / "multilingual-e5-base", pooling_mode="cls")
     prompts(folder, {"query": "query: ", "passage": "passage: "})

@@ -143,10 +143,6 @@ def test_a_recipe_by_flag(folder, name, recipe):
     assert detected(folder, RecipeRequest(recipe=name)).recipe == recipe
 
 
-def test_e5_recipes_imply_mean_pooling(folder):
-    assert detected(folder, RecipeRequest(recipe="e5-prefix")).pooling == "mean"
-
-
 def test_plain_implies_no_pooling(folder):
     with pytest.raises(
         UnknownPoolingError, match=r"unheard-of has no modules.json .*: pooling='mean'\|'cls'"
@@ -193,3 +189,16 @@ def test_templates_by_flag(folder, request_, recipe):
 def test_malformed_flags_are_refused(folder, request_, sentence):
     with pytest.raises(RecipeError, match=sentence):
         detected(folder, request_)
+
+
+def test_a_recipe_by_flag_comes_before_that_of_a_known_name():
+    assert detect(bare("intfloat/multilingual-e5-small"), RecipeRequest(recipe="plain")).recipe == PLAIN
+
+
+def test_a_recipe_by_flag_leaves_the_pooling_to_a_known_name():
+    assert detect(bare("BAAI/bge-m3"), RecipeRequest(recipe="e5-prefix")).pooling == "cls"
+
+
+@pytest.mark.parametrize("recipe", ["e5-instruct", "e5-prefix"])
+def test_e5_recipes_imply_mean_pooling(folder, recipe):
+    assert detected(folder, RecipeRequest(recipe=recipe)).pooling == "mean"

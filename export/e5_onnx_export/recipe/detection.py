@@ -9,7 +9,7 @@ from e5_onnx.model_folder.manifest import Pooling
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, Recipe
 from e5_onnx_export.checkpoint.base import Checkpoint
 from e5_onnx_export.checkpoint.checkpoint_folder import MODULES_NAME
-from e5_onnx_export.checkpoint.prompts import PROMPTS_NAME
+from e5_onnx_export.checkpoint.prompts import PROMPTS_NAME, Prompts
 from e5_onnx_export.checkpoint.sentence_files import SentenceFiles, read_sentence_files
 from e5_onnx_export.checkpoint.tokenizer_settings import TOKENIZER_CONFIG_NAME
 from e5_onnx_export.errors import RecipeError, UnknownPoolingError, UnknownRecipeError, UnsupportedModelError
@@ -49,10 +49,43 @@ _CHOICES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
+    """A recipe, and its source.
+
+    Attributes:
+        recipe: The templates.
+        known: The known model whose pooling goes with it, or None.
+        by_prompts: Whether the templates are the checkpoint's prompts.
+        notes: What is not evident.
+    """
+
     recipe: Recipe
     known: Recognition | None = None
     by_prompts: bool = False
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What is known of a checkpoint's templates.
+
+    Attributes:
+        source: The checkpoint's name.
+        prompts: Its prompts, or None.
+        found: The recipe of its prompts, or None.
+        asked: The caller's recipe, or None.
+        known: The known model that it is, or is taken for, or None.
+    """
+
+    source: str
+    prompts: Prompts | None
+    found: Recipe | None
+    asked: Recipe | None
+    known: Recognition | None
+
+    @property
+    def named(self) -> Recognition | None:
+        """The known model, where the checkpoint has its full name."""
+        return self.known if self.known is not None and self.known.ground is None else None
 
 
 def detect(checkpoint: Checkpoint, request: RecipeRequest) -> EncodingChoice:
@@ -92,23 +125,54 @@ def detect(checkpoint: Checkpoint, request: RecipeRequest) -> EncodingChoice:
 
 
 def _choose_recipe(checkpoint: Checkpoint, files: SentenceFiles, request: RecipeRequest) -> _Chosen:
-    source = checkpoint.source.name
     found = prompt_recipe(files.prompts)
-    asked = requested_recipe(request, found)
-    known = recognise_model(checkpoint)
-    named = known if known is not None and known.ground is None else None
-    if asked is not None:
-        if found is not None and not agrees(files.prompts, asked):
-            raise _conflict(source, asked, found)
-        return _Chosen(_with_task(asked, found), named)
-    if named is not None and agrees(files.prompts, named.model.recipe):
-        return _Chosen(_with_task(named.model.recipe, found), named)
-    if found is not None:
-        return _Chosen(found, by_prompts=True, notes=(f"{PROMPTS_NAME} says {_describe(found)}",))
+    evidence = _Evidence(
+        source=checkpoint.source.name,
+        prompts=files.prompts,
+        found=found,
+        asked=requested_recipe(request, found),
+        known=recognise_model(checkpoint),
+    )
+    for source in _SOURCES:
+        chosen = source(evidence)
+        if chosen is not None:
+            return chosen
+    raise UnknownRecipeError(evidence.source, (*prompt_choices(files.prompts), *_CHOICES))
+
+
+def _as_asked(evidence: _Evidence) -> _Chosen | None:
+    asked, found = evidence.asked, evidence.found
+    if asked is None:
+        return None
+    if found is not None and not agrees(evidence.prompts, asked):
+        raise _conflict(evidence.source, asked, found)
+    return _Chosen(_with_task(asked, found), evidence.named)
+
+
+def _as_named(evidence: _Evidence) -> _Chosen | None:
+    named = evidence.named
+    if named is None or not agrees(evidence.prompts, named.model.recipe):
+        return None
+    return _Chosen(_with_task(named.model.recipe, evidence.found), named)
+
+
+def _as_prompted(evidence: _Evidence) -> _Chosen | None:
+    found = evidence.found
+    if found is None:
+        return None
+    return _Chosen(found, by_prompts=True, notes=(f"{PROMPTS_NAME} says {_describe(found)}",))
+
+
+def _as_guessed(evidence: _Evidence) -> _Chosen | None:
+    known = evidence.known
     if known is None:
-        raise UnknownRecipeError(source, (*prompt_choices(files.prompts), *_CHOICES))
+        return None
     guess = f"taken for {known.name}, because {known.ground}: if it is not, pass `recipe`"
     return _Chosen(known.model.recipe, known, notes=(guess,))
+
+
+# Who says how texts are written: the first that says anything is followed.
+_SOURCES: Final = (_as_asked, _as_named, _as_prompted, _as_guessed)
 
 
 def _conflict(source: str, asked: Recipe, found: Recipe) -> RecipeError:
