@@ -231,8 +231,8 @@ ERRORS: dict[str, Callable[[], errors.BulkError]] = {
     "another process is writing out: wait for it, or name another `output`": (
         lambda: errors.OutputBusyError(Path("out"))
     ),
-    "out/a was written on node n and cannot be seen here: `output` must lie on storage that all nodes "
-    "share": (lambda: errors.ShardLostError(Path("out/a"), "node n")),
+    "out/a was written by another process and cannot be seen here: `output` must lie on storage that all "
+    "nodes share": (lambda: errors.ShardLostError(Path("out/a"))),
     "no model folder can be fetched from gopher://a/b: it is no place; give a path that every node sees, or "
     "a URI that pyarrow opens, like s3://bucket/my-e5": (
         lambda: errors.ModelPlaceError("gopher://a/b", "it is no place")

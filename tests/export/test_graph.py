@@ -19,7 +19,7 @@ from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, Activations
 from e5_onnx_export.graph.builder import GraphBuilder
 from e5_onnx_export.graph.encoder import Encoder, Formats, float_formats
 from e5_onnx_export.graph.int8 import Int8Linear, Int8Table
-from e5_onnx_export.graph.linear_id import LinearId, input_width, linear_ids
+from e5_onnx_export.graph.linear_id import LinearId, linear_ids
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.graph.tensors import Affine, EncoderTensors
 from e5_onnx_export.graph.weight_file import WeightFile
@@ -117,9 +117,8 @@ def random_smoothings(shape: Architecture) -> dict[LinearId, Smoothing]:
     chosen = {}
     for linear in linear_ids(shape):
         if linear.kind != "ffn_out":
-            width = input_width(linear, shape)
-            scale = np.exp(generator.normal(0, 1, width)).astype(np.float32)
-            chosen[linear] = Smoothing(scale, generator.normal(0, 0.5, width).astype(np.float32))
+            scale = np.exp(generator.normal(0, 1, shape.hidden)).astype(np.float32)
+            chosen[linear] = Smoothing(scale, generator.normal(0, 0.5, shape.hidden).astype(np.float32))
     return chosen
 
 

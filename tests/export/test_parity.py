@@ -13,7 +13,6 @@ from e5_onnx.model_folder.manifest import Parity
 from e5_onnx_export.compare.parity import (
     Limit,
     gate,
-    gate_cosine,
     gate_fp32,
     measure_parity,
     parity_batches,
@@ -158,15 +157,6 @@ class TestGates:
             "  cosine_min          0.998         at least 0.999999\n"
             "out of bounds: max_abs, cosine_min; nothing was written"
         )
-
-    def test_cosine_gate(self):
-        parity = replace(GOOD, max_abs=0.01, cosine_mean=0.9995, cosine_min=0.997)
-        gate_cosine(parity, mean=0.999)
-        gate_cosine(parity, mean=0.9995, minimum=0.997)
-        with pytest.raises(ParityError, match="out of bounds: cosine_mean;"):
-            gate_cosine(parity, mean=0.9996, minimum=0.997)
-        with pytest.raises(ParityError, match="out of bounds: cosine_min;"):
-            gate_cosine(parity, mean=0.999, minimum=0.998)
 
     def test_an_unchecked_parity_meets_no_limit(self):
         with pytest.raises(ParityError, match=r"cosine_p1 +not measured +at least 0\.5"):

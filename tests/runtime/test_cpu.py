@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from e5_onnx.machine.cpu import CpuFacts, cpu_facts
+from e5_onnx.machine.cpu import CpuFacts, cpu_digest, cpu_facts
 
 XEON = """\
 processor\t: 0
@@ -60,3 +60,13 @@ def test_without_proc_only_the_name_is_known(tmp_path: Path, monkeypatch: pytest
 def test_a_machine_without_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "")
     assert cpu_facts(tmp_path / "cpuinfo") == CpuFacts("unknown", ())
+
+
+def test_the_digest_is_of_all_features_whatever_their_order(tmp_path: Path) -> None:
+    def digest(cpuinfo: str) -> str:
+        (tmp_path / "cpuinfo").write_text(cpuinfo, "utf-8")
+        return cpu_digest(tmp_path / "cpuinfo")
+
+    several = ["flags: fpu avx2", "flags: fpu", "Features: fp i8mm", "model name: a", "model name: b"]
+    assert len(set(map(digest, several))) == len(several)
+    assert digest("model name: a\nflags: fpu avx2") == digest("model name: b\nflags: avx2 fpu")

@@ -132,21 +132,6 @@ def gate_fp32(parity: Parity) -> None:
     gate(parity, FP32_LIMITS)
 
 
-def gate_cosine(parity: Parity, *, mean: float, minimum: float | None = None) -> None:
-    """Lets a quantised graph pass by its cosines.
-
-    Args:
-        parity: What was measured.
-        mean: The least mean cosine over all texts.
-        minimum: The least cosine of any text; None for no such floor.
-
-    Raises:
-        ParityError: With a table of what was measured against what is allowed.
-    """
-    floor = () if minimum is None else (Limit("cosine_min", "at least", minimum),)
-    gate(parity, (Limit("cosine_mean", "at least", mean), *floor))
-
-
 def gate(parity: Parity, limits: Sequence[Limit]) -> None:
     """Lets measures pass that meet every limit.
 

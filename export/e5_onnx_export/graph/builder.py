@@ -30,7 +30,6 @@ class GraphBuilder:
         self._tape = Tape()
         self._weights = weight_file
         self._initializers: dict[str, ir.Value] = {}
-        self._scopes: list[str] = []
 
     def op(
         self,

@@ -48,8 +48,3 @@ class LinearId:
 def linear_ids(architecture: Architecture) -> list[LinearId]:
     """Every linear of the encoder, in order of use."""
     return [LinearId(layer, kind) for layer in range(architecture.layers) for kind in _SOURCES]
-
-
-def input_width(linear: LinearId, architecture: Architecture) -> int:
-    """K: the number of input channels."""
-    return architecture.intermediate if linear.kind == "ffn_out" else architecture.hidden

@@ -64,11 +64,11 @@ class OutputBusyError(BulkError, RuntimeError):
 
 
 class ShardLostError(BulkError, RuntimeError):
-    def __init__(self, part: Path, node: str) -> None:
-        self.part, self.node = part, node
+    def __init__(self, part: Path) -> None:
+        self.part = part
         super().__init__(
-            f"{part} was written on {node} and cannot be seen here: `output` must lie on storage that all "
-            "nodes share"
+            f"{part} was written by another process and cannot be seen here: `output` must lie on storage "
+            "that all nodes share"
         )
 
 

@@ -112,7 +112,7 @@ class Output:
             self.layout.remove_others(self.receipts)
         self._journal = Journal(self.layout.journal, self.receipts.values())
 
-    def commit(self, receipt: Receipt, node: str = "another process") -> None:
+    def commit(self, receipt: Receipt) -> None:
         """Counts a shard as done, for good.
 
         Raises:
@@ -120,7 +120,7 @@ class Output:
             OSError: If that cannot be written down.
         """
         if not self.layout.part(receipt.first).is_file():
-            raise ShardLostError(self.layout.part(receipt.first), node)
+            raise ShardLostError(self.layout.part(receipt.first))
         assert self._journal is not None, "the run was not begun"  # noqa: S101 - for the type checker
         self._journal.add(receipt)
         self.receipts[receipt.first] = receipt
