@@ -21,6 +21,13 @@ LIBRARY = [file for file in sorted(RUNTIME.rglob("*.py")) if "cli" not in file.r
 EXPORT = Path(__file__).parents[1] / "export" / "e5_onnx_export"
 EXPORT_COMMANDS = {"cli.py", "cli_flags.py", "card_command.py"}
 EXPORT_LIBRARY = [file for file in sorted(EXPORT.rglob("*.py")) if file.name not in EXPORT_COMMANDS]
+PERF = Path(__file__).parents[1] / "perf" / "e5_onnx_perf"
+PERF_LIBRARY = [
+    file
+    for file in sorted(PERF.rglob("*.py"))
+    # What injects faults starts commands, and its findings name the flags of these.
+    if file.name != "cli.py" and not file.stem.endswith("command") and file.parent.name != "faults"
+]
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 
 # Another program's command, ready to copy.
@@ -60,6 +67,20 @@ def test_no_message_of_the_library_names_a_flag(file: Path) -> None:
 @pytest.mark.parametrize("file", EXPORT_LIBRARY, ids=lambda file: str(file.relative_to(EXPORT)))
 def test_no_message_of_the_exporter_names_a_flag(file: Path) -> None:
     assert not list(flags_in(file))
+
+
+@pytest.mark.parametrize("file", PERF_LIBRARY, ids=lambda file: str(file.relative_to(PERF)))
+def test_no_message_of_a_measurement_names_a_flag(file: Path) -> None:
+    # A flag alone is a word of a command that is started, var(...) a colour of a page.
+    assert not [text for text in flags_in(file) if not re.fullmatch(r"--[a-z-]+|var\(--\S+", text)]
+
+
+def test_a_measurement_refuses_parameters_by_their_names() -> None:
+    trees = [parsed(file) for file in PERF.rglob("*.py") if file.parent.name not in ("faults", "serve_load")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    refused = [call.args[0] for call in calls if ast.unparse(call.func) == "OptionError"]
+    assert len(refused) > 10
+    assert not [name for name in refused if isinstance(name, ast.Constant) and "--" in name.value]
 
 
 def test_every_flag_of_the_exporter_sets_its_parameter() -> None:

@@ -7,17 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
+from e5_onnx.cli.flags import with_flags
 from e5_onnx.errors import E5Error, OptionError
-from e5_onnx_perf import mteb_command
+from e5_onnx_perf import memory_command, mteb_command
 from e5_onnx_perf.accuracy import command as accuracy_command
-from e5_onnx_perf.accuracy import sts_command
-from e5_onnx_perf.arena import command as arena_command
 from e5_onnx_perf.attention import command as attention_command
 from e5_onnx_perf.bulk_runs import cluster_command, rate_command
 from e5_onnx_perf.checkpoints import command as checkpoint_command
-from e5_onnx_perf.exactness import command as exact_command
+from e5_onnx_perf.cpu_exactness import command as exactness_command
 from e5_onnx_perf.faults import command as faults_command
-from e5_onnx_perf.figures import command as figures_command
 from e5_onnx_perf.scale import command as scale_command
 from e5_onnx_perf.serve_load import command as serve_command
 from e5_onnx_perf.speed import command as speed_command
@@ -27,18 +25,16 @@ _FAILED, _USAGE = 1, 2
 _COMMANDS: Final = {
     "make-checkpoint": checkpoint_command,
     "accuracy": accuracy_command,
-    "sts": sts_command,
     "mteb": mteb_command,
     "speed": speed_command,
-    "serve": serve_command,
-    "bulk": rate_command,
+    "memory": memory_command,
+    "server-load": serve_command,
+    "bulk-throughput": rate_command,
     "faults": faults_command,
-    "cluster": cluster_command,
-    "scale": scale_command,
-    "figures": figures_command,
-    "arena": arena_command,
-    "exact": exact_command,
-    "attention": attention_command,
+    "cluster-overhead": cluster_command,
+    "capacity-plan": scale_command,
+    "cpu-exactness": exactness_command,
+    "attention-operators": attention_command,
 }
 
 
@@ -49,11 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 failed, 2 usage.
     """
     parsed = _parser().parse_args(arguments)
+    flags = {name: f"--{name.replace('_', '-')}" for name in vars(parsed)}
     try:
         return int(_COMMANDS[parsed.command].run(parsed))
-    except (argparse.ArgumentTypeError, OptionError) as error:
+    except argparse.ArgumentTypeError as error:
         return _fail(error, _USAGE)
-    except (E5Error, OSError) as error:
+    except OptionError as error:
+        return _fail(with_flags(error, flags), _USAGE)
+    except E5Error as error:
+        return _fail(with_flags(error, flags), _FAILED)
+    except OSError as error:
         return _fail(error, _FAILED)
 
 

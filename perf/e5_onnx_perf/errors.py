@@ -38,7 +38,7 @@ class DownloadError(PerfError, OSError):
         self.url, self.reason = url, reason
         super().__init__(
             f"cannot download {url}: {reason}. Where there is no network, copy the data there and name its "
-            "folder with --data"
+            "folder as `data`"
         )
 
     __str__ = Exception.__str__

@@ -98,7 +98,7 @@ def _tasks(mteb: Any, names: Sequence[str], languages: str | None) -> list[Any]:
         for name in names:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=3) or known[:3]
-                raise OptionError("--tasks", name, f"a task of mteb, such as {', '.join(near)}")
+                raise OptionError("tasks", name, f"a task of mteb, such as {', '.join(near)}")
         wanted = None if languages is None else languages.split(",")
         return list(mteb.get_tasks(tasks=list(names), languages=wanted, exclude_superseded=False))
 

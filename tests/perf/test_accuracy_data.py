@@ -46,7 +46,7 @@ def test_languages_are_found_by_either_code() -> None:
     assert find_language("deu") is find_language("de") is GERMAN
     assert (find_language("zh").tatoeba, find_language("yue").short) == ("cmn", "yue")
     assert (language_name("sw"), language_name("eng"), language_name("xx")) == ("Swahili", "English", "xx")
-    with pytest.raises(OptionError, match=r"--languages is 'xx'; it must be a code .* af, am, ang"):
+    with pytest.raises(OptionError, match=r"languages is 'xx'; it must be a code .* af, am, ang"):
         find_language("xx")
 
 
@@ -89,7 +89,7 @@ def test_a_folder_without_hashes_is_compared_with_the_published_ones(data: Path)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"absent: there is no such folder: --data names"):
+    with pytest.raises(DataError, match=r"absent: there is no such folder: `data` names"):
         open_data(tmp_path / "absent", tmp_path)
 
 
@@ -133,7 +133,7 @@ def test_without_a_network_the_remedy_is_named(home: DownloadedData) -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
     offline = replace(home, homes=(Home("tatoeba", f"http://127.0.0.1:{port}/"),))
-    with pytest.raises(DownloadError, match="copy the data there and name its folder with --data") as caught:
+    with pytest.raises(DownloadError, match="copy the data there and name its folder as `data`") as caught:
         read_translations(offline, GERMAN)
     assert caught.value.url.endswith("/tatoeba.deu-eng.deu")
 
@@ -201,7 +201,7 @@ def test_the_language_of_questions(tmp_path: Path) -> None:
     assert name_retrieval_file(str(file)).language == "pt-br"
     assert name_retrieval_file(f"de={file}").language == "de"
     assert name_retrieval_file(f"de={file}").path == file
-    with pytest.raises(OptionError, match=r"--retrieval is .*; it must be LANGUAGE=FILE\.json, or a"):
+    with pytest.raises(OptionError, match=r"retrieval is .*; it must be LANGUAGE=FILE\.json, or a"):
         name_retrieval_file(str(write_questions(tmp_path / "things.json")))
     with pytest.raises(DataError, match=r"absent\.de\.json: there is no such file"):
         name_retrieval_file("absent.de.json")

@@ -155,7 +155,7 @@ def test_margins() -> None:
     assert parse_margin("0.3") == Margin(0.3, 0.6)
     assert parse_margin("0.3,2") == Margin(0.3, 2)
     for wrong in ("", "x", "0", "-1", "1,2,3", "1,0", "inf", "nan"):
-        with pytest.raises(OptionError, match=r"--margin is .*; it must be AVERAGE or AVERAGE,LANGUAGE"):
+        with pytest.raises(OptionError, match=r"margin is .*; it must be AVERAGE or AVERAGE,LANGUAGE"):
             parse_margin(wrong)
 
 

@@ -32,7 +32,7 @@ def test_an_operator_is_attention(name: str) -> None:
 
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_SECONDS", 0.001)
-    assert main(["attention", "--hidden", "16", "--heads", "2", "--threads", "1"]) == 0
+    assert main(["attention-operators", "--hidden", "16", "--heads", "2", "--threads", "1"]) == 0
     head, _, *rows = capsys.readouterr().out.splitlines()
     assert head.startswith("| ms of one layer | 1x16 | 1x128 | 32x32 | 8x256 | 4x512 | ragged 16x128 |")
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == list(OPERATORS)
@@ -41,5 +41,5 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 
 
 def test_heads_must_divide(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["attention", "--hidden", "16", "--heads", "3"]) == 2
-    assert "--heads is 3; it must be a divisor of --hidden, 16" in capsys.readouterr().err
+    assert main(["attention-operators", "--hidden", "16", "--heads", "3"]) == 2
+    assert "--heads is 3; it must be a divisor of `--hidden`, 16" in capsys.readouterr().err

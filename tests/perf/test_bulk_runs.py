@@ -30,7 +30,16 @@ def test_the_rate(
 ) -> None:
     monkeypatch.setattr(rate_command, "_SHARD_ROWS", 10)
     monkeypatch.setattr(rate_command, "_GRAPH_ROWS", 30)
-    words = ["bulk", str(exported.folder), "--rows", "60", "--rounds", "1", "--out", str(tmp_path / "out")]
+    words = [
+        "bulk-throughput",
+        str(exported.folder),
+        "--rows",
+        "60",
+        "--rounds",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(words) == 0
     values = json.loads((tmp_path / "out" / "bulk.json").read_text("utf-8"))
     assert values["rows"] == 60
@@ -82,7 +91,16 @@ def test_the_cluster(
     monkeypatch.setattr(cluster_command, "_TINY_SHARDS", 6)
     ways = cluster_command.WAYS
     monkeypatch.setattr(cluster_command, "WAYS", (ways[0], ways[1], ways[4]))
-    words = ["cluster", str(exported.folder), "--rows", "40", "--rounds", "1", "--out", str(tmp_path / "out")]
+    words = [
+        "cluster-overhead",
+        str(exported.folder),
+        "--rows",
+        "40",
+        "--rounds",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(words) == 0
     rows = json.loads((tmp_path / "out" / "cluster.json").read_text("utf-8"))["ways"]
     assert [row["nodes"] for row in rows] == [[], [], [1, 1]]

@@ -9,10 +9,10 @@ import pytest
 
 from e5_onnx.errors import MissingExtraError
 from e5_onnx_perf.accuracy.scores import spearman
-from e5_onnx_perf.arena.command import Held, judge
 from e5_onnx_perf.cli import main
+from e5_onnx_perf.cpu_exactness import command as exact_command
 from e5_onnx_perf.errors import ToolMissingError
-from e5_onnx_perf.exactness import command as exact_command
+from e5_onnx_perf.memory_command import Held, judge
 from e5_onnx_perf.process_memory import Memory
 
 
@@ -20,17 +20,17 @@ def test_qemu_is_asked_for(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(exact_command.shutil, "which", lambda _name: None)
-    assert main(["exact", str(tiny_folder)]) == 1
+    assert main(["cpu-exactness", str(tiny_folder)]) == 1
     assert "qemu-x86_64 is not installed: it is in Debian's package qemu-user" in capsys.readouterr().err
     assert issubclass(ToolMissingError, OSError)
 
 
 def test_arena(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(["arena", str(tiny_folder), "--batches", "12", "--json"])
+    code = main(["memory", str(tiny_folder), "--batches", "12", "--json"])
     facts = json.loads(capsys.readouterr().out)
     assert facts["batches"] == 12
     assert facts["ratchets"] is bool(code)
-    main(["arena", str(tiny_folder), "--batches", "12"])
+    main(["memory", str(tiny_folder), "--batches", "12"])
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
     assert [row.split(" | ")[0] for row in rows[1:]] == [f"| {n} to {n + 1}" for n in range(1, 12, 2)]
 
@@ -53,19 +53,19 @@ def test_a_ratchet_is_known_by_what_comes_after_a_hundred_texts() -> None:
 
 
 USAGE = {
-    "arena folder --batches 1": "--batches is at least 2",
-    "arena folder --seed -1": "--seed is at least 0",
-    "figures folder --rounds 0": "--rounds is at least 1",
-    "figures folder --threads 0": "threads is 0",
-    "figures folder --checkpoint absent": "--checkpoint: there is no folder absent",
+    "memory folder --batches 1": "--batches is 1; it must be at least 2",
+    "memory folder --seed -1": "--seed is -1; it must be at least 0",
+    "accuracy a b --out o --limit 1": "--limit is 1; it must be at least 2",
+    "accuracy a b --out o --tasks retrieval,sts,x": "--tasks is 'retrieval,sts,x'; it must be one or more of",
+    "accuracy a b --out o --margin -1": "--margin is '-1'; it must be AVERAGE or AVERAGE,LANGUAGE",
+    "attention-operators --heads 3": "--heads is 3; it must be a divisor of `--hidden`, 1024",
+    "capacity-plan --tokens-per-core-second 400 --process-mb -1": "--process-mb is -1.0; it must be more",
     "make-checkpoint out --outliers 20": "--outliers needs --from demo",
     "make-checkpoint out --from demo --outliers 0": "--outliers is a number greater than 0",
     "make-checkpoint out --from demo --outliers nan": "--outliers is a number greater than 0",
     "make-checkpoint out --from demo --size small": "--size is of a seeded checkpoint",
     "make-checkpoint out --from demo --seed 1": "--seed with --from needs --outliers",
     "make-checkpoint out --seed -1": "--seed is at least 0",
-    "sts folder --data data --limit 1": "--limit is at least 2",
-    "sts folder --data data --languages de,xx": "--languages: there is no 'xx'; choose of de, en",
 }
 
 
@@ -79,14 +79,19 @@ def test_usage(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("line", ["", "unknown", "sts folder", "make-checkpoint out --size huge"])
+@pytest.mark.parametrize(
+    "line", ["", "unknown", "figures folder", "accuracy folder", "make-checkpoint out --size huge"]
+)
 def test_usage_that_argparse_sees(line: str) -> None:
     with pytest.raises(SystemExit) as caught:
         main(line.split())
     assert caught.value.code == 2
 
 
-@pytest.mark.parametrize("line", ["arena absent", "figures absent", "sts absent --data data", "exact absent"])
+@pytest.mark.parametrize(
+    "line",
+    ["memory absent", "speed absent --out out", "accuracy absent absent --out out", "cpu-exactness absent"],
+)
 def test_failures_are_sentences(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,7 +101,7 @@ def test_failures_are_sentences(
     assert capsys.readouterr().err.startswith("e5-perf: error: ")
 
 
-@pytest.mark.parametrize("command", ["make-checkpoint", "sts", "figures", "arena", "exact"])
+@pytest.mark.parametrize("command", ["make-checkpoint", "accuracy", "speed", "memory", "cpu-exactness"])
 def test_help_teaches(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([command, "--help"])
@@ -112,8 +117,8 @@ def test_scipy_is_asked_for_before_any_work(
     with pytest.raises(MissingExtraError, match=message):
         spearman(np.zeros(2), np.zeros(2))
     # Neither is the folder opened nor the data looked for.
-    assert main(["sts", "absent", "--data", "absent"]) == 1
+    assert main(["accuracy", "absent", "absent", "--out", "out", "--data", "absent"]) == 1
     assert "scipy is not installed" in capsys.readouterr().err
     # Others do without.
-    main(["arena", str(tiny_folder), "--batches", "2"])
+    main(["memory", str(tiny_folder), "--batches", "2"])
     assert "Memory" in capsys.readouterr().out

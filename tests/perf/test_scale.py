@@ -42,15 +42,15 @@ def test_a_receipt_is_as_long_as_is_assumed(tmp_path) -> None:
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["scale", "--tokens-per-core-second", "400"]) == 0
+    assert main(["capacity-plan", "--tokens-per-core-second", "400"]) == 0
     table = capsys.readouterr().out
     assert "| documents | 10,000,000 | 1,000,000,000 | 100,000,000,000 |" in table
     assert "| core-hours | 889 | 88,889 | 8,888,889 |" in table
     assert "| output, float32 | 41 GB | 4.1 TB | 410 TB |" in table
-    assert main(["scale", "--tokens-per-core-second", "400", "--json"]) == 0
+    assert main(["capacity-plan", "--tokens-per-core-second", "400", "--json"]) == 0
     assert [row["texts"] for row in json.loads(capsys.readouterr().out)] == [10**7, 10**9, 10**11]
 
 
 def test_wrong_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["scale", "--tokens-per-core-second", "0"]) == 2
+    assert main(["capacity-plan", "--tokens-per-core-second", "0"]) == 2
     assert "--tokens-per-core-second is 0.0; it must be more than 0" in capsys.readouterr().err

@@ -35,7 +35,7 @@ def test_the_command(
     monkeypatch.setattr(rubbish, "_SOCKETS", 120)
     monkeypatch.setattr(command, "_KILLS", 2)
     monkeypatch.delenv("E5_ONNX_KEYS", raising=False)
-    assert main(["serve", str(exported.folder), "--seconds", "3", "--out", str(tmp_path / "out")]) == 0
+    assert main(["server-load", str(exported.folder), "--seconds", "3", "--out", str(tmp_path / "out")]) == 0
     values = json.loads((tmp_path / "out" / "serve.json").read_text("utf-8"))
     assert [row["engine"] for row in values["throughput"]] == [
         "library",
@@ -121,5 +121,5 @@ def test_percentiles() -> None:
 
 
 def test_a_time_that_cannot_be(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", str(tiny_folder), "--seconds", "0"]) == 2
+    assert main(["server-load", str(tiny_folder), "--seconds", "0"]) == 2
     assert "--seconds is 0.0; it must be more than 0" in capsys.readouterr().err

@@ -17,8 +17,8 @@ from e5_onnx_perf.cli import main
 from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.speed.cold_start import measure_cold_start
 from e5_onnx_perf.speed.command import write_results
-from e5_onnx_perf.speed.engine import EngineSpec, load_engine
-from e5_onnx_perf.speed.measure import Comparison, Measured, Round, Timing, warmed_up
+from e5_onnx_perf.speed.engine import EngineSpec, import_engine
+from e5_onnx_perf.speed.measure import Comparison, Measured, Round, Timing, spread, warmed_up
 from e5_onnx_perf.speed.results import results
 from e5_onnx_perf.speed.scaling import measure_scaling
 from e5_onnx_perf.speed.sharing import measure_sharing
@@ -64,7 +64,7 @@ def test_workloads() -> None:
     assert stream.timed_singly
     assert sum(len(request) == 1 for request in stream.requests) > len(stream.requests) / 2
     assert len(choose_workloads(None)) == len(WORKLOADS)
-    with pytest.raises(OptionError, match=r"--workloads is '9x9,slow'; it must be of query, 1x16"):
+    with pytest.raises(OptionError, match=r"workloads is '9x9,slow'; it must be of query, 1x16"):
         choose_workloads(["query", "9x9", "slow"])
 
 
@@ -73,8 +73,8 @@ def test_our_own_engines_give_the_same_vectors(
     engine: str, exported, maker: TextMaker, tmp_path: Path
 ) -> None:
     texts = maker.make([8, 100, 30, 6, 256], 0)
-    loaded = load_engine(spec(exported.folder, engine, tmp_path))
-    truth = load_engine(spec(exported.folder)).ready(texts)()
+    loaded = import_engine(spec(exported.folder, engine, tmp_path))()
+    truth = import_engine(spec(exported.folder))().ready(texts)()
     assert np.abs(loaded.ready(texts)() - truth).max() <= 2e-6
     assert loaded.precision == "fp32"
     assert loaded.disk_bytes > 0
@@ -140,8 +140,11 @@ def test_the_command(
     keys = {"engine", "precision", "workload", "tokens_per_s", "texts_per_s", "p50_ms", "p95_ms", "p99_ms",
             "cosine_to_fp32", "ratio_to_torch"}  # fmt: skip
     assert all(row.keys() >= keys for row in values["results"])
-    held = {"engine", "load_s", "resident_mb", "peak_mb", "disk_mb"}
+    held = {"engine", "load_s", "resident_mb", "anonymous_mb", "peak_mb", "disk_mb"}
     assert all(row.keys() >= held for row in values["memory"])
+    for row in values["memory"]:
+        assert row["peak_mb"] >= row["resident_mb"] > row["libraries_mb"] > 0
+        assert row["load_s"] > 0 < row["import_s"]
     assert len(values["results"]) == 3 * 4
     by = {(row["engine"], row["workload"]): row for row in values["results"]}
     assert by["folder", "query"]["p50_ms"] <= by["folder", "query"]["p99_ms"]
@@ -161,7 +164,7 @@ def test_the_command(
     ("words", "message"),
     [
         (["--peers", "hare"], "--peers is 'hare'; it must be of torch,"),
-        (["--peers", "torch"], "--checkpoint is None; it must be given with --peers"),
+        (["--peers", "torch"], "--checkpoint is missing; it must be given with `--peers`"),
         (["--checkpoint", "."], "--checkpoint is '.'; it must be a Hugging Face folder, with config.json"),
         (["--rounds", "-1"], "--rounds is -1; it must be at least 1"),
         (["--workloads", "x"], "--workloads is 'x'; it must be of query"),
@@ -180,7 +183,8 @@ def measured(name: str, seconds: list[float], *, precision: str = "int8", cosine
     vectors = np.array([[cosine, (1 - cosine**2) ** 0.5]] * 2, np.float32)
     timing = Timing([[own] for own in seconds], [own * 2 for own in seconds], [100] * len(seconds))
     held = {"resident_mb": 300.0, "anonymous_mb": 200.0, "peak_mb": 310.0}
-    loaded = {"precision": precision, "setting": "2 threads", "disk_mb": 159.0, "load_s": 0.4, "memory": held}
+    loaded = {"precision": precision, "setting": "2 threads", "disk_mb": 159.0, "memory": held}
+    loaded |= {"import_s": 0.5, "load_s": 0.25, "libraries_mb": 60.0}
     engine: Any = "torch" if name == "torch" else "embedder"
     return Measured(EngineSpec(engine, name, 2, "x"), loaded, 500.0, {"8x16": timing}, vectors)
 
@@ -203,6 +207,10 @@ def values() -> dict[str, Any]:
     }
 
 
+def test_spread_by_hand() -> None:
+    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx((4 - 2) / 2 / 3)
+
+
 def test_ratios_are_those_of_the_rounds(values: dict[str, Any]) -> None:
     ours, torch = values["results"]
     assert ours["tokens_per_s"] == 50
@@ -218,6 +226,7 @@ def test_what_is_written(values: dict[str, Any], tmp_path: Path) -> None:
     table = write_results(values, tmp_path)
     assert "| int8 | 0.9900 | 50 ±" in table
     assert "(3.00x)" in table
+    assert "| 0.50 | 0.25 | 60 | 300 | 200 | 500 | 159 |" in table
     assert "- 2 processes, shared cache: 410 MB together (PSS), 90 MB of it heap, loaded in 0.20 s" in table
     assert "- openvino is absent: it is not installed" in table
     page = (tmp_path / "speed.html").read_text("utf-8")

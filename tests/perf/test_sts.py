@@ -3,13 +3,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from e5_onnx_perf.accuracy.data_folder import DataFolder
+from e5_onnx_perf.accuracy.published import PUBLISHED_E5_SMALL
 from e5_onnx_perf.accuracy.scores import cosines, spearman
-from e5_onnx_perf.accuracy.sts_command import PUBLISHED_E5_SMALL
 from e5_onnx_perf.accuracy.stsb import read_pairs
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.errors import DataError
@@ -96,29 +97,42 @@ def test_the_published_average() -> None:
     assert sum(PUBLISHED_E5_SMALL.values()) / 10 == pytest.approx(78.46, abs=0.005)
 
 
-def test_the_command(tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(write(tmp_path, GOOD), GOOD, language="ja")
-    arguments = ["sts", str(tiny_folder), "--data", str(tmp_path), "--languages", "de,ja"]
+def measure(folder: Path, data: Path, *words: str) -> dict[str, Any]:
+    out = data / "out"
+    arguments = ["accuracy", str(folder), str(folder), "--data", str(data), "--cache", str(data / "cache"),
+                 "--out", str(out), "--tasks", "sts", "--resamples", "100", *words]  # fmt: skip
     assert main(arguments) == 0
-    table = capsys.readouterr().out
-    assert "| de | 3 |" in table
-    assert "| ja | 3 |" in table
-    assert "| mean of 1 |" in table
-    assert main([*arguments, "--json", "--limit", "2", "--role", "query"]) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert [(row["language"], row["pairs"]) for row in rows] == [("de", 2), ("ja", 2)]
+    found: dict[str, Any] = json.loads((out / "accuracy.json").read_text("utf-8"))
+    return found
 
 
-def test_the_command_without_published_languages(
+def test_published_figures_stand_beside_ours(
     tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = str(write(tmp_path, GOOD, language="ja"))
-    assert main(["sts", str(tiny_folder), "--data", data, "--languages", "ja"]) == 0
-    assert "mean" not in capsys.readouterr().out
+    write(write(tmp_path, GOOD), GOOD, language="ja")
+    values = measure(tiny_folder, tmp_path, "--languages", "de,ja", "--convention", "reproduction")
+    (candidate,) = values["candidates"]
+    by = {row["language"]: row for row in candidate["tasks"]}
+    assert (by["de"]["n"], by["ja"]["n"]) == (3, 3)
+    printed = capsys.readouterr().out
+    row = f"| {by['de']['reference']:.2f} | {by['de']['candidate']:.2f} | 78.94 |\n"
+    assert f"| de {row}| mean of 1 {row}" in printed
+    # Nothing is published of Japanese.
+    assert "| ja |" not in printed
 
 
-def test_the_command_fails_with_a_sentence(
+def test_texts_with_prompts_are_not_compared(
     tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["sts", str(tiny_folder), "--data", str(tmp_path), "--languages", "de"]) == 1
-    assert capsys.readouterr().err.startswith("e5-perf: error: ")
+    data = write(tmp_path, GOOD)
+    values = measure(tiny_folder, data, "--languages", "de", "--limit", "2")
+    assert values["candidates"][0]["tasks"][0]["n"] == 2
+    assert "published" not in capsys.readouterr().out
+
+
+def test_languages_without_published_figures(
+    tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path, GOOD, language="ja")
+    measure(tiny_folder, data, "--languages", "ja", "--convention", "reproduction")
+    assert "mean of" not in capsys.readouterr().out

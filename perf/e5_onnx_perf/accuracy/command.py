@@ -19,6 +19,7 @@ from e5_onnx_perf.accuracy.observations import ObservationStore
 from e5_onnx_perf.accuracy.open_models import open_models
 from e5_onnx_perf.accuracy.page import require_page_tools, write_page
 from e5_onnx_perf.accuracy.plan import FEWEST, AccuracyRequest, plan_units
+from e5_onnx_perf.accuracy.published import published_table
 from e5_onnx_perf.accuracy.results import results, write_json
 from e5_onnx_perf.accuracy.run import observe_all
 from e5_onnx_perf.accuracy.scores import require_scipy
@@ -40,6 +41,7 @@ candidate or a run that was interrupted costs only what is new."""
 EXAMPLE: Final = """\
   e5-perf accuracy e5-small-fp32 e5-small --out accuracy --data data
   e5-perf accuracy torch:intfloat/multilingual-e5-large-instruct e5-large-int8 --out accuracy --tasks sts
+  e5-perf accuracy e5-small-fp32 e5-small --out accuracy --tasks sts --convention reproduction
   e5-perf accuracy e5-fp32 e5-int8 --out accuracy --tasks retrieval --retrieval questions.de.json"""
 
 
@@ -101,7 +103,12 @@ def run(parsed: argparse.Namespace) -> int:
 def write_results(values: dict[str, Any], out: Path) -> str:
     """Writes accuracy.json, accuracy.html and accuracy.md, and returns the last one's text."""
     candidates = values["candidates"]
-    parts = (accuracy_table(candidates), fidelity_lines(candidates), f"`{values['command']}`\n")
+    parts = (
+        accuracy_table(candidates),
+        fidelity_lines(candidates),
+        published_table(values),
+        f"`{values['command']}`\n",
+    )
     table = "\n".join(part for part in parts if part)
     write_json(values, out / RESULTS_NAME)
     (out / TABLE_NAME).write_text(table, "utf-8")
@@ -111,29 +118,29 @@ def write_results(values: dict[str, Any], out: Path) -> str:
 
 def _request(parsed: argparse.Namespace) -> AccuracyRequest:
     if parsed.limit is not None and parsed.limit < FEWEST:
-        raise OptionError("--limit", parsed.limit, f"at least {FEWEST}")
+        raise OptionError("limit", parsed.limit, f"at least {FEWEST}")
     retrieval = [name_retrieval_file(given) for given in parsed.retrieval]
     default = [task for task in TASKS if task != "retrieval" or retrieval]
-    tasks = default if parsed.tasks is None else _listed("--tasks", parsed.tasks, TASKS)
+    tasks = default if parsed.tasks is None else _listed("tasks", parsed.tasks, TASKS)
     if retrieval and "retrieval" not in tasks:
-        raise OptionError("--tasks", parsed.tasks, "with retrieval among them, since there is --retrieval")
+        raise OptionError("tasks", parsed.tasks, "with retrieval among them, since `retrieval` is set")
     languages = None if parsed.languages is None else parsed.languages.split(",")
     return AccuracyRequest(
         cast(Sequence[TaskName], tasks), languages, retrieval, parsed.convention, parsed.limit
     )
 
 
-def _listed(flag: str, given: str, known: Sequence[str]) -> list[str]:
+def _listed(parameter: str, given: str, known: Sequence[str]) -> list[str]:
     names = given.split(",")
     if set(names) - set(known):
-        raise OptionError(flag, given, f"one or more of {','.join(known)}")
+        raise OptionError(parameter, given, f"one or more of {','.join(known)}")
     return list(dict.fromkeys(names))
 
 
 def _draws(parsed: argparse.Namespace) -> Draws:
-    for flag, value, least in (("--resamples", parsed.resamples, 100), ("--seed", parsed.seed, 0)):
+    for name, value, least in (("resamples", parsed.resamples, 100), ("seed", parsed.seed, 0)):
         if value < least:
-            raise OptionError(flag, value, f"at least {least}")
+            raise OptionError(name, value, f"at least {least}")
     return Draws(parsed.resamples, parsed.seed)
 
 

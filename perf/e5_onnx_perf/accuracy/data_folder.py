@@ -74,7 +74,7 @@ class DataFolder:
         if not file.is_file():
             raise DataError(
                 str(file),
-                f"there is no such file: --data names the folder that holds {name.partition('/')[0]}/",
+                f"there is no such file: `data` names the folder that holds {name.partition('/')[0]}/",
             )
         _compare_hash(file, name, self.path / SUMS)
         return file
@@ -155,6 +155,6 @@ def open_data(data: Path | None, cache: Path) -> DataFiles:
         return DownloadedData(cache)
     if not data.is_dir():
         raise DataError(
-            str(data), "there is no such folder: --data names the one that holds stsb/ and tatoeba/"
+            str(data), "there is no such folder: `data` names the one that holds stsb/ and tatoeba/"
         )
     return DataFolder(data)

@@ -65,7 +65,7 @@ def find_language(code: str) -> Language:
     """
     if code not in _BY_CODE:
         known = ", ".join(sorted({language.short for language in _BY_CODE.values()}))
-        raise OptionError("--languages", code, f"a code of two or three letters that the data has: {known}")
+        raise OptionError("languages", code, f"a code of two or three letters that the data has: {known}")
     return _BY_CODE[code]
 
 

@@ -91,7 +91,7 @@ def _bitext(
 
 def _retrieval(request: AccuracyRequest, recipe: Recipe, wanted: Sequence[Language] | None) -> list[Unit]:
     if not request.retrieval:
-        raise OptionError("--tasks", "retrieval", "given with --retrieval FILE.json")
+        raise OptionError("tasks", "retrieval", "given with retrieval='FILE.json'")
     codes = _chosen("retrieval", [file.language for file in request.retrieval], wanted)
     sides = sides_of("retrieval", recipe, request.convention)
     return [
@@ -108,5 +108,5 @@ def _chosen(task: str, there_are: Sequence[str], wanted: Sequence[Language] | No
     chosen = [code for code in there_are if code in codes]
     if not chosen:
         asked = ",".join(language.short for language in wanted)
-        raise OptionError("--languages", asked, f"such that {task} has one: it has {', '.join(there_are)}")
+        raise OptionError("languages", asked, f"such that {task} has one: it has {', '.join(there_are)}")
     return chosen

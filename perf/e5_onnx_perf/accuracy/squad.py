@@ -60,9 +60,9 @@ def name_retrieval_file(given: str) -> RetrievalFile:
     if not separator or not language.replace("-", "").isalnum():
         path, language = given, Path(given).stem.rpartition(".")[2] if "." in Path(given).stem else ""
     if not language:
-        raise OptionError("--retrieval", given, "LANGUAGE=FILE.json, or a file named like name.de.json")
+        raise OptionError("retrieval", given, "LANGUAGE=FILE.json, or a file named like name.de.json")
     if not Path(path).is_file():
-        raise DataError(path, "there is no such file: --retrieval names a SQuAD-format JSON file")
+        raise DataError(path, "there is no such file: `retrieval` names a SQuAD-format JSON file")
     return RetrievalFile(Path(path), language)
 
 

@@ -74,5 +74,5 @@ def parse_margin(text: str) -> Margin:
     except ValueError:
         numbers = []
     if len(numbers) not in (1, 2) or not all(0 < number < float("inf") for number in numbers):
-        raise OptionError("--margin", text, "AVERAGE or AVERAGE,LANGUAGE, in points greater than 0")
+        raise OptionError("margin", text, "AVERAGE or AVERAGE,LANGUAGE, in points greater than 0")
     return Margin(numbers[0], numbers[1] if len(numbers) > 1 else 2 * numbers[0])

@@ -1,4 +1,4 @@
-"""`e5-perf attention`."""
+"""`e5-perf attention-operators`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Times the operators that could do the graph's attention, by the shape of the bat
 One layer's attention alone, on random values. Operators without a mask are left out where texts differ in
 length: they would be wrong. The largest difference from the first operator on real tokens stands beside."""
 
-EXAMPLE: Final = "  e5-perf attention --hidden 1024 --heads 16 --threads 2"
+EXAMPLE: Final = "  e5-perf attention-operators --hidden 1024 --heads 16 --threads 2"
 
 Floats = NDArray[np.float32]
 _SECONDS: Final = 0.15  # of an operator in a round
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
     if parsed.heads < 1 or parsed.hidden % parsed.heads:
-        raise OptionError("--heads", parsed.heads, f"a divisor of --hidden, {parsed.hidden}")
+        raise OptionError("heads", parsed.heads, f"a divisor of `hidden`, {parsed.hidden}")
     threads = choose_threads(parsed.threads).count
     opened = {
         name: open_operator(name, heads=parsed.heads, hidden=parsed.hidden, threads=threads)

@@ -1,4 +1,4 @@
-"""`e5-perf cluster`."""
+"""`e5-perf cluster-overhead`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Compares a bulk run on a local Ray cluster with the same run without one, on the
 Ways take turns. Rates are given with and without the start of workers. What scheduling costs is measured
 apart, on shards of one row, where there is hardly anything to compute."""
 
-EXAMPLE: Final = "  e5-perf cluster e5-small-int8 --data DIR --out cluster"
+EXAMPLE: Final = "  e5-perf cluster-overhead e5-small-int8 --data DIR --out cluster"
 
 _ROWS, _SHARD_ROWS, _ROUNDS, _TINY_SHARDS = 40_000, 1000, 3, 200
 _RESULTS: Final = "cluster.json"

@@ -29,7 +29,7 @@ def require_at_least(parsed: argparse.Namespace, least: Mapping[str, int]) -> No
     """
     for name, number in least.items():
         if getattr(parsed, name) < number:
-            raise OptionError(f"--{name}", getattr(parsed, name), f"at least {number}")
+            raise OptionError(name, getattr(parsed, name), f"at least {number}")
 
 
 @contextmanager

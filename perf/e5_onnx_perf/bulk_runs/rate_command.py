@@ -1,4 +1,4 @@
-"""`e5-perf bulk`."""
+"""`e5-perf bulk-throughput`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ The command runs in a process of its own, from a Parquet file to a Parquet data 
 Before and after it the graph alone is run by as many callers on the same texts, of which the tokens are
 ready. Memory is compared before and after the first 5% of the shards."""
 
-EXAMPLE: Final = "  e5-perf bulk e5-small-int8 --data DIR --out bulk"
+EXAMPLE: Final = "  e5-perf bulk-throughput e5-small-int8 --data DIR --out bulk"
 
 _ROWS, _SHARD_ROWS, _GRAPH_ROWS, _ROUNDS = 200_000, 2000, 20_000, 3
 _SETTLING: Final = 0.05

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx_export import ExportRequest, RecipeRequest, export
 from e5_onnx_perf.peers import PeerSource
 
 Floats = NDArray[np.float32]
@@ -38,6 +37,9 @@ def standard_folder(source: PeerSource) -> Path:
     """
 
     def convert(made: Path) -> None:
+        # Not among the libraries of a peer, whose import is timed.
+        from e5_onnx_export import ExportRequest, RecipeRequest, export
+
         made.rmdir()
         recipe = RecipeRequest("plain", pooling="mean")
         export(ExportRequest(str(source.checkpoint), made, graph="standard", recipe=recipe, reference="none"))

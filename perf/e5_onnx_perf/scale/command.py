@@ -1,4 +1,4 @@
-"""`e5-perf scale`."""
+"""`e5-perf capacity-plan`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Works out what a corpus takes: core-hours, money, memory, storage, network, and 
 
 All of it is arithmetic on what was measured: a core's rate, a cluster's efficiency, what a shard costs."""
 
-EXAMPLE: Final = "  e5-perf scale --tokens-per-core-second 400 --dimension 1024 --process-mb 700"
+EXAMPLE: Final = "  e5-perf capacity-plan --tokens-per-core-second 400 --dimension 1024 --process-mb 700"
 
 # The corpora of perf/SCALE.md, and the cores that each is given there.
 _CORPORA: Final = ((10**7, 64), (10**9, 1024), (10**11, 65_536))
@@ -42,7 +42,7 @@ def run(parsed: argparse.Namespace) -> int:
     values = {name: getattr(parsed, name) for name in Setting.__slots__ if hasattr(parsed, name)}
     for name, value in values.items():
         if value <= 0:
-            raise OptionError(f"--{name.replace('_', '-')}", value, "more than 0")
+            raise OptionError(name, value, "more than 0")
     setting = Setting(**values)
     needs = [need(texts, cores, setting) for texts, cores in _CORPORA]
     sys.stdout.write(json.dumps([asdict(each) for each in needs]) + "\n" if parsed.json else table(needs))

@@ -1,1 +1,1 @@
-"""`e5-perf serve`: a server under load, beside the library it serves and beside a peer."""
+"""`e5-perf server-load`: a server under load, beside the library it serves and beside a peer."""

@@ -1,4 +1,4 @@
-"""`e5-perf serve`."""
+"""`e5-perf server-load`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Puts `e5 serve` under load: throughput of 32 clients, delay of one text alone an
 Throughput is compared with the library's own on the same texts, in turns; a delay with the library's own for
 the same text. With --checkpoint a page of Starlette around sentence-transformers gets the same load."""
 
-EXAMPLE: Final = "  e5-perf serve e5-small-int8 --seconds 600 --out serve"
+EXAMPLE: Final = "  e5-perf server-load e5-small-int8 --seconds 600 --out serve"
 
 _CLIENTS, _ROUNDS = 32, 3
 _REQUESTS, _SINGLES, _BESIDE, _BULK = 96, 200, 60, 2000

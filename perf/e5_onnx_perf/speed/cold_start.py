@@ -17,7 +17,7 @@ from statistics import median
 from typing import Final
 
 from e5_onnx_perf.errors import WorkerError
-from e5_onnx_perf.speed.engine import EngineSpec, load_engine
+from e5_onnx_perf.speed.engine import EngineSpec, import_engine
 
 _MODULE: Final = "e5_onnx_perf.speed.cold_start"
 _TEXT: Final = "How much notice must a tenant give?"
@@ -68,7 +68,7 @@ def _forget(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    load_engine(EngineSpec(**json.loads(sys.argv[1]))).ready([_TEXT])()
+    import_engine(EngineSpec(**json.loads(sys.argv[1])))().ready([_TEXT])()
     sys.stdout.flush()
     # What interpreters and libraries do on leaving is not what is measured.
     os._exit(0)

@@ -145,7 +145,7 @@ def _scaling(spec: EngineSpec, maker: TextMaker, *, rounds: int) -> list[dict[st
 def _rounds(parsed: argparse.Namespace) -> int:
     rounds = parsed.rounds or (_QUICK_ROUNDS if parsed.quick else _ROUNDS)
     if parsed.rounds is not None and parsed.rounds < 1:
-        raise OptionError("--rounds", parsed.rounds, "at least 1")
+        raise OptionError("rounds", parsed.rounds, "at least 1")
     return int(rounds)
 
 
@@ -158,11 +158,11 @@ def _names(parsed: argparse.Namespace) -> Sequence[str] | None:
 def _peers(parsed: argparse.Namespace) -> list[str]:
     names = [name for name in parsed.peers.split(",") if name]
     if unknown := [name for name in names if name not in _EVERY_PEER]:
-        raise OptionError("--peers", ",".join(unknown), f"of {','.join(_EVERY_PEER)}")
+        raise OptionError("peers", ",".join(unknown), f"of {','.join(_EVERY_PEER)}")
     if names and parsed.checkpoint is None:
-        raise OptionError("--checkpoint", None, "given with --peers: the Hugging Face folder that they run")
+        raise OptionError("checkpoint", None, "given with `peers`: the Hugging Face folder that they run")
     if parsed.checkpoint is not None and not (parsed.checkpoint / "config.json").is_file():
-        raise OptionError("--checkpoint", str(parsed.checkpoint), "a Hugging Face folder, with config.json")
+        raise OptionError("checkpoint", str(parsed.checkpoint), "a Hugging Face folder, with config.json")
     return names
 
 

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Final, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx import Embedder
-from e5_onnx.inference.batching import pad, plan_batches
-from e5_onnx.inference.options import Mode
-from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_perf.peers import Peer, PeerName, PeerSource, import_peer
 
 Floats = NDArray[np.float32]
 OwnName = Literal["embedder", "callers", "graph", "cached"]
-EngineName = OwnName | PeerName
+
+# How each is used, for tables; the first is the usual way.
+_OWN: Final[dict[str, str]] = {
+    "embedder": "",
+    "graph": "graph alone",
+    "callers": "throughput",
+    "cached": "packed",
+}
 
 
 class SpeedEngine(Protocol):
@@ -34,7 +38,7 @@ class SpeedEngine(Protocol):
 
     @property
     def disk_bytes(self) -> int:
-        """Of its files."""
+        """The size of its files."""
 
     def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
         """Takes texts, and returns what is timed: it embeds them in order, float32 [n, dimension]."""
@@ -45,13 +49,13 @@ class EngineSpec:
     """An engine and what it loads, as one process tells it to another.
 
     Attributes:
-        engine: Its name.
+        engine: The engine's name.
         path: A model folder, or for a peer the checkpoint.
-        threads: How many it may use.
+        threads: The number of threads it may use.
         scratch: Where a peer keeps its converted model.
     """
 
-    engine: EngineName
+    engine: OwnName | PeerName
     path: str
     threads: int
     scratch: str
@@ -77,19 +81,20 @@ class EngineSpec:
         if self.is_peer:
             return self.engine
         folder = Path(self.path).name
-        return folder if self.engine == "embedder" else f"{folder} ({_OWN[self.engine].label})"
+        return f"{folder} ({_OWN[self.engine]})" if _OWN[self.engine] else folder
 
 
-def load_engine(spec: EngineSpec) -> SpeedEngine:
-    """Loads an engine.
+def import_engine(spec: EngineSpec) -> Callable[[], SpeedEngine]:
+    """Imports an engine's libraries, so that their cost can be told from the model's; returns what loads it.
 
     Raises:
-        MissingExtraError: If its libraries are not installed.
-        FolderError: If a model folder is not sound.
+        MissingExtraError: If they are not installed.
     """
-    if spec.engine in _OWN:
-        return _OWN[spec.engine].load(spec)
-    return _PeerEngine(import_peer(spec.peer).load(spec.source, spec.threads))
+    if spec.is_peer:
+        module = import_peer(spec.peer)
+        return lambda: _PeerEngine(module.load(spec.source, spec.threads))
+    load: Callable[[EngineSpec], SpeedEngine] = import_module("e5_onnx_perf.speed.own_engines").load
+    return lambda: load(spec)
 
 
 class _PeerEngine:
@@ -99,50 +104,3 @@ class _PeerEngine:
 
     def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
         return lambda: self._peer.encode(texts)
-
-
-class _EmbedderEngine:
-    def __init__(self, spec: EngineSpec, mode: Mode, cache: Path | None = None) -> None:
-        self._model = Embedder(
-            spec.path, threads=spec.threads, overflow="truncate", mode=mode, cache_dir=cache
-        )
-        self.setting = f"{spec.threads} threads, mode {mode}, {self._model.tokenizer}"
-        self.precision = self._model.manifest.precision
-        self.disk_bytes = open_folder(Path(spec.path)).size_bytes
-
-    def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
-        return lambda: self._model.encode(texts, role="raw").vectors
-
-
-class _GraphEngine(_EmbedderEngine):
-    """The graph alone: what is timed begins with token ids in the batches that the Embedder would make."""
-
-    def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
-        engine = self._model._lifetime.get()  # noqa: SLF001 - measured from within
-        limit = self._model.max_tokens
-        ids = [row[:limit] for row in self._model.tokenize(texts, role="raw")]
-        batches = plan_batches([len(row) for row in ids], engine.token_budget)
-        grids = [pad([ids[index] for index in batch]) for batch in batches]
-        order = np.concatenate(batches)
-
-        def run() -> Floats:
-            vectors = np.concatenate([engine.session.run(*grid) for grid in grids])
-            found = np.empty_like(vectors)
-            found[order] = vectors
-            return found
-
-        return run
-
-
-@dataclass(frozen=True, slots=True)
-class _Own:
-    label: str
-    load: Callable[[EngineSpec], SpeedEngine]
-
-
-_OWN: Final[dict[str, _Own]] = {
-    "embedder": _Own("", lambda spec: _EmbedderEngine(spec, "latency")),
-    "graph": _Own("graph alone", lambda spec: _GraphEngine(spec, "latency")),
-    "callers": _Own("throughput", lambda spec: _EmbedderEngine(spec, "throughput")),
-    "cached": _Own("packed", lambda spec: _EmbedderEngine(spec, "latency", Path(spec.scratch, "packed"))),
-}

@@ -118,7 +118,9 @@ def _memory(engine: Measured) -> dict[str, Any]:
     held = engine.loaded["memory"]
     return {
         "engine": engine.spec.name,
+        "import_s": round(engine.loaded["import_s"], 3),
         "load_s": round(engine.loaded["load_s"], 3),
+        "libraries_mb": round(engine.loaded["libraries_mb"], 1),
         "resident_mb": round(held["resident_mb"], 1),
         "anonymous_mb": round(held["anonymous_mb"], 1),
         "peak_mb": round(engine.peak_mb, 1),

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any, Final
 
-from e5_onnx_perf.speed.engine import EngineName, EngineSpec
+from e5_onnx_perf.speed.engine import EngineSpec, OwnName
 from e5_onnx_perf.speed.measure import MODULE
 from e5_onnx_perf.worker_process import WorkerProcess
 
@@ -22,7 +22,7 @@ _COUNTS: Final = (1, 2, 4, 8, 16, 32, 64)
 @dataclass(frozen=True, slots=True)
 class _Way:
     name: str
-    engine: EngineName
+    engine: OwnName
     many_processes: bool = False
 
 

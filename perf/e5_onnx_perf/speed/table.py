@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 Values = Mapping[str, Any]
+
+_MEGABYTES: Final = {
+    "libraries": "libraries_mb",
+    "resident": "resident_mb",
+    "heap": "anonymous_mb",
+    "peak": "peak_mb",
+    "disk": "disk_mb",
+}
 
 
 def table(values: Values) -> str:
@@ -15,7 +23,8 @@ def table(values: Values) -> str:
     memory = {row["engine"]: row for row in values["memory"]}
     starts = {row["engine"]: row for row in values["cold_start"]}
     head = ["engine", "cosine", *(_head(by, name) for name in workloads)]
-    head += ["load, s", "resident, MB", "peak, MB", "disk, MB", "first vector, s: warm, cold"]
+    head += ["import, s", "open, s", *(f"{name}, MB" for name in _MEGABYTES)]
+    head.append("first vector, s: warm, cold")
     lines = [_line(head), _line(["---"] * len(head))]
     for engine in values["engines"]:
         name = engine["engine"]
@@ -23,8 +32,8 @@ def table(values: Values) -> str:
         cells += [_cell(by[name, workload]) for workload in workloads]
         held, start = memory[name], starts.get(name)
         cells += [
-            f"{held['load_s']:.2f}",
-            *(f"{held[key]:,.0f}" for key in ("resident_mb", "peak_mb", "disk_mb")),
+            *(f"{held[key]:.2f}" for key in ("import_s", "load_s")),
+            *(f"{held[key]:,.0f}" for key in _MEGABYTES.values()),
         ]
         cells.append("" if start is None else f"{start['warm_s']:.2f}, {start['cold_s']:.2f}")
         lines.append(_line(cells))

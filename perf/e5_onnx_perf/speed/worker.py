@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any, Final, TextIO
 
 from e5_onnx_perf.process_memory import memory, proportional_mb, reset_peak
-from e5_onnx_perf.speed.engine import EngineSpec, SpeedEngine, load_engine
+from e5_onnx_perf.speed.engine import EngineSpec, SpeedEngine, import_engine
 
 Values = dict[str, Any]
 Requests = Sequence[Sequence[str]]
@@ -26,10 +26,13 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     sys.stdout = sys.stderr
     started = time.perf_counter()
-    engine = load_engine(EngineSpec(**json.loads(sys.argv[1])))
-    load_s = time.perf_counter() - started
+    load = import_engine(EngineSpec(**json.loads(sys.argv[1])))
+    imported, libraries = time.perf_counter(), memory()
+    engine = load()
     facts = {"setting": engine.setting, "precision": engine.precision, "disk_mb": engine.disk_bytes / 1e6}
-    _answer(answers, {**facts, "load_s": load_s, "memory": asdict(memory())})
+    times = {"import_s": imported - started, "load_s": time.perf_counter() - imported}
+    held = {"libraries_mb": libraries.resident_mb, "memory": asdict(memory())}
+    _answer(answers, {**facts, **times, **held})
     for line in sys.stdin:
         asked = json.loads(line)
         _answer(answers, _JOBS[asked["job"]](engine, asked["requests"]))

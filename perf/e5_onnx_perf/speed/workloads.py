@@ -78,5 +78,5 @@ def choose_workloads(names: Sequence[str] | None) -> list[Workload]:
         return list(WORKLOADS)
     unknown = [name for name in names if name not in _BY_NAME]
     if unknown:
-        raise OptionError("--workloads", ",".join(unknown), f"of {', '.join(_BY_NAME)}")
+        raise OptionError("workloads", ",".join(unknown), f"of {', '.join(_BY_NAME)}")
     return [_BY_NAME[name] for name in names]

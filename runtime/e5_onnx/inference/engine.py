@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from e5_onnx.errors import OptionError
 from e5_onnx.inference.batching import pad, plan_batches
 from e5_onnx.inference.encoded import Encoded
 from e5_onnx.inference.session import Session
@@ -65,6 +66,17 @@ class Engine:
         tokenized = self.tokenize(texts, request)
         rows = fit(tokenized, self.manifest.max_tokens, request.overflow, first_index=request.first_index)
         return Encoded(merge_rows(rows, self._run(rows.ids)), rows.tokens, rows.truncated)
+
+    def encode_ids(self, ids: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Embeds token ids of texts, int64 [tokens] each, in order: float32 [texts, dimension]."""
+        limit, vocabulary = self.manifest.max_tokens, self.manifest.architecture.vocabulary
+        for index, row in enumerate(ids):
+            if row.ndim != 1 or not 0 < len(row) <= limit:
+                expected = f"an array of 1 to {limit} token ids"
+                raise OptionError(f"the shape of ids[{index}]", row.shape, expected)
+            if outside := row[(row < 0) | (row >= vocabulary)].tolist():
+                raise OptionError(f"an id of ids[{index}]", outside[0], f"0 to {vocabulary - 1}")
+        return self._run(ids)
 
     def tokenize(self, texts: Iterable[str], request: Request) -> list[TokenizedText]:
         """Checks texts and turns them into tokens."""

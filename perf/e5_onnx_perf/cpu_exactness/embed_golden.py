@@ -1,4 +1,4 @@
-"""`python -m e5_onnx_perf.exactness.embed_golden FOLDER OUT auto|always|never`: embeds the golden texts.
+"""`python -m e5_onnx_perf.cpu_exactness.embed_golden FOLDER OUT auto|always|never`: embeds the golden texts.
 
 Imports the runtime and nothing else, for it runs under emulation.
 """

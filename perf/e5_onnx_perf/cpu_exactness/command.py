@@ -1,4 +1,4 @@
-"""`e5-perf exact`: a folder on an older CPU, by emulation."""
+"""`e5-perf cpu-exactness`: a folder on an older CPU, by emulation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Embeds a folder's golden texts on an emulated older CPU and compares them with i
 Haswell has AVX2 and no VNNI: its int8 kernels saturate. Three ways are tried: as Embedder would (auto), with
 the exact kernels, and without them. Needs qemu-x86_64 (Debian: qemu-user); minutes on a small model."""
 
-EXAMPLE: Final = "  e5-perf exact e5-small --cpu Haswell"
+EXAMPLE: Final = "  e5-perf cpu-exactness e5-small --cpu Haswell"
 
 _QEMU: Final = "qemu-x86_64"
-_MODULE: Final = "e5_onnx_perf.exactness.embed_golden"
+_MODULE: Final = "e5_onnx_perf.cpu_exactness.embed_golden"
 
 
 @dataclass(frozen=True, slots=True)

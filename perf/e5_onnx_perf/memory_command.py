@@ -1,4 +1,4 @@
-"""`e5-perf arena`: memory over many batches of mixed lengths."""
+"""`e5-perf memory`: memory over many batches of mixed lengths."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from e5_onnx import Embedder
+from e5_onnx_perf.bulk_runs.command_line import require_at_least
 from e5_onnx_perf.process_memory import Memory, memory
 
 TEXT: Final = """\
@@ -22,11 +23,10 @@ onnxruntime's arena keeps what the largest batch needed. What is asked here is w
 that: once a hundred texts are embedded, no call may raise the heap's peak by more than 5%. Mapped weights
 count as resident once they were read, and are no heap."""
 
-EXAMPLE: Final = "  e5-perf arena e5-small --batches 200"
+EXAMPLE: Final = "  e5-perf memory e5-small --batches 200"
 
 _SHORTEST: Final = 4
 _TEXTS: Final = 24
-_FEWEST: Final = 2
 _ALLOWED: Final = 1.05
 _SETTLING: Final = 100  # texts
 
@@ -41,10 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command; 1 if memory ratchets."""
-    if parsed.batches < _FEWEST:
-        raise argparse.ArgumentTypeError(f"--batches is at least {_FEWEST}")
-    if parsed.seed < 0:
-        raise argparse.ArgumentTypeError("--seed is at least 0")
+    require_at_least(parsed, {"batches": 2, "seed": 0})
     held = watch(parsed.folder, parsed.batches, parsed.seed)
     facts = judge(held)
     sys.stdout.write(json.dumps(facts) + "\n" if parsed.json else _table(held, facts))

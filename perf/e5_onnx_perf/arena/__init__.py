@@ -1,1 +1,0 @@
-"""Whether memory grows with use."""

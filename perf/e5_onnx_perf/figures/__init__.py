@@ -1,1 +1,0 @@
-"""The figures of a model folder beside others: load, memory, latency, throughput."""
