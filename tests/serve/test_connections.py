@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 from waiting import PATIENCE_S, until_async
 
+from e5_onnx.serve import accepting
+from e5_onnx.serve.accepting import Listener
 from e5_onnx.serve.protocol import SPARE, LimitedProtocol, limited_protocol
 from e5_onnx.serve.settings import Limits
 
@@ -121,7 +126,7 @@ class Gated:
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp, limits: Limits) -> AsyncIterator[tuple[int, set[LimitedProtocol]]]:
+async def serving(app: ASGIApp, limits: Limits) -> AsyncIterator[tuple[int, set[LimitedProtocol]]]:
     """A port, and the connections that are open there."""
     config = uvicorn.Config(app, http=limited_protocol(limits), lifespan="off", log_config=None)
     config.load()
@@ -132,11 +137,11 @@ async def listening(app: ASGIApp, limits: Limits) -> AsyncIterator[tuple[int, se
         made: asyncio.Protocol = kind(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
         return made
 
-    server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1], state.connections  # type: ignore[misc]
-    finally:
-        server.close()
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
+        listening.setblocking(False)
+        listener = Listener(listening, make, state.connections, places=limits.connections)
+        yield listening.getsockname()[1], state.connections  # type: ignore[misc]
+        await listener.close()
         for connection in list(state.connections):
             connection.transport.abort()
         await until_async(lambda: not state.connections)
@@ -153,7 +158,7 @@ async def ask(port: int, path: bytes) -> bytes:
 def test_where_all_are_at_work_probes_are_answered_and_others_told_to_wait() -> None:
     async def run() -> None:
         app = Gated()
-        async with listening(app, Limits(connections=2)) as (port, _):
+        async with serving(app, Limits(connections=2)) as (port, _):
             working = [asyncio.create_task(ask(port, b"/work")) for _ in range(2)]
             await until_async(lambda: app.at_work == 2)
             assert b" 200 " in await ask(port, b"/health")
@@ -170,7 +175,7 @@ def test_where_all_are_at_work_probes_are_answered_and_others_told_to_wait() -> 
 def test_there_is_an_end_to_probes_too() -> None:
     async def run() -> None:
         app = Gated()
-        async with listening(app, Limits(connections=1)) as (port, connections):
+        async with serving(app, Limits(connections=1)) as (port, connections):
             working = asyncio.create_task(ask(port, b"/work"))
             await until_async(lambda: app.at_work == 1)
             app_of_one = next(iter(connections))
@@ -186,10 +191,12 @@ def test_there_is_an_end_to_probes_too() -> None:
     asyncio.run(run())
 
 
-def test_who_has_been_waited_for_the_longest_goes_first() -> None:
+def test_who_has_been_waited_for_the_longest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "HEARD_S", 0)
+
     async def run() -> None:
         app = Gated()
-        async with listening(app, Limits(connections=3)) as (port, connections):
+        async with serving(app, Limits(connections=3)) as (port, connections):
             working = asyncio.create_task(ask(port, b"/work"))
             await until_async(lambda: app.at_work == 1)
             first, second = [await open_slow(port, b"GET") for _ in range(2)]
@@ -207,11 +214,82 @@ def test_who_has_been_waited_for_the_longest_goes_first() -> None:
     asyncio.run(run())
 
 
+def test_a_burst_of_connections_ends_none_whose_request_has_come() -> None:
+    async def run() -> None:
+        app = Gated()
+        app.gate.set()
+        async with serving(app, Limits(connections=3)) as (port, _):
+            # Nothing is accepted meanwhile, since the event loop is here.
+            held = [socket.create_connection(("127.0.0.1", port), PATIENCE_S) for _ in range(24)]
+            for one in held[::2]:
+                one.sendall(GET)
+            for one in held[::2]:
+                assert b" 200 " in await asyncio.to_thread(one.recv, 1000)
+            for one in held:
+                one.close()
+
+    asyncio.run(run())
+
+
+def test_a_client_has_time_before_it_can_be_ended_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accepting, "HEARD_S", PATIENCE_S)
+
+    async def run() -> None:
+        app = Gated()
+        app.gate.set()
+        async with serving(app, Limits(connections=2)) as (port, connections):
+            first, *rest = [await open_slow(port, b"") for _ in range(5)]
+            await until_async(lambda: len(connections) == 2)
+            writer = first[1]
+            writer.write(GET)
+            assert b" 200 " in await first[0].read(1000)
+            writer.write(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            assert b" 200 " in await read_to_the_end(first[0])
+            # Its place is another's, who waited in the system's queue.
+            await until_async(lambda: len(connections) == 2)
+            for _, writer in (first, *rest):
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_system_that_is_out_of_files_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(accepting, "_RETRY_S", 0)
+    refusals = [
+        OSError(errno.EMFILE, "too many"),
+        ConnectionAbortedError(),
+        OSError(errno.EMFILE, "too many"),
+    ]
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        accept = loop.sock_accept
+
+        async def fail(listening: socket.socket) -> tuple[socket.socket, object]:
+            if refusals:
+                raise refusals.pop()
+            return await accept(listening)
+
+        monkeypatch.setattr(loop, "sock_accept", fail)
+        app = Gated()
+        app.gate.set()
+        async with serving(app, Limits()) as (port, _):
+            assert b" 200 " in await ask(port, b"/work")
+
+    with caplog.at_level(logging.ERROR, "e5_onnx.serve"):
+        asyncio.run(run())
+    assert [(record.getMessage(), record.errno) for record in caplog.records] == [  # type: ignore[attr-defined]
+        ("new connections wait: the system has no room", errno.EMFILE)
+    ]
+
+
 def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
     async def run() -> None:
         app = Gated(size=60_000_000)
         app.gate.set()
-        async with listening(app, Limits(send_timeout=0.1)) as (port, connections):
+        async with serving(app, Limits(send_timeout=0.1)) as (port, connections):
             _, writer = await open_slow(port, b"GET /work HTTP/1.1\r\nHost: localhost\r\n\r\n")
             writer.transport.pause_reading()
             await until_async(lambda: app.at_work == 1)
@@ -225,7 +303,7 @@ def test_an_answer_that_is_read_slowly_arrives() -> None:
     async def run() -> None:
         app = Gated(size=20_000_000)
         app.gate.set()
-        async with listening(app, Limits(send_timeout=PATIENCE_S)) as (port, _):
+        async with serving(app, Limits(send_timeout=PATIENCE_S)) as (port, _):
             reader, writer = await open_slow(port, b"GET /work HTTP/1.1\r\nHost: localhost\r\n\r\n")
             found = 0
             while found < 20_000_000:
@@ -240,7 +318,7 @@ def test_each_request_of_a_connection_has_its_own_clock() -> None:
     async def run() -> None:
         app = Gated()
         app.gate.set()
-        async with listening(app, Limits()) as (port, connections):
+        async with serving(app, Limits()) as (port, connections):
             _, writer = await open_slow(port, b"")
             await until_async(lambda: connections)
             one = next(iter(connections))

@@ -1,10 +1,8 @@
-"""As many connections as there are file descriptors, and one line of log when those run out."""
+"""As many connections as there are file descriptors."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +13,7 @@ from waiting import until
 
 from e5_onnx.errors import OptionError
 from e5_onnx.serve import descriptors
-from e5_onnx.serve.descriptors import Room, quiet_handler, room_for
+from e5_onnx.serve.descriptors import room_for
 
 resource = pytest.importorskip("resource", reason="needs limits as Unix has them")
 
@@ -31,60 +29,41 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def test_connections_that_fit_are_left_alone(limits: list[tuple[int, int]]) -> None:
-    assert room_for(512, spare=8) == Room(512, 128)
-    assert room_for(20, spare=8) == Room(20, 20)
+    assert room_for(512, spare=8) == 512
+    assert room_for(20, spare=8) == 20
     assert len(limits) == 1
 
 
 def test_the_limit_is_raised_as_far_as_it_may_be(limits: list[tuple[int, int]]) -> None:
-    # 64 that are open, 16 for files, the connections, those that wait, and the spare ones.
-    assert room_for(2000, spare=8) == Room(2000, 128)
-    assert limits[-1] == (64 + 16 + 2000 + 128 + 8, 4096)
-    assert room_for(10_000, spare=8) == Room(4096 - 64 - 16 - 128 - 8, 128)
+    # 64 that are open, 16 for files, the connections, and the spare ones.
+    assert room_for(2000, spare=8) == 2000
+    assert limits[-1] == (64 + 16 + 2000 + 8, 4096)
+    assert room_for(10_000, spare=8) == 4096 - 64 - 16 - 8
     assert limits[-1] == (4096, 4096)
 
 
 def test_without_a_limit_all_fit(limits: list[tuple[int, int]]) -> None:
     limits.append((1024, resource.RLIM_INFINITY))
-    assert room_for(50_000, spare=8) == Room(50_000, 128)
+    assert room_for(50_000, spare=8) == 50_000
     limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert room_for(50_000, spare=8) == Room(50_000, 128)
+    assert room_for(50_000, spare=8) == 50_000
 
 
-def test_few_descriptors_are_shared_with_those_that_wait(limits: list[tuple[int, int]]) -> None:
+def test_few_descriptors_are_few_connections(limits: list[tuple[int, int]]) -> None:
     limits.append((108, 108))
-    assert room_for(512, spare=8) == Room(10, 10)
-    limits.append((89, 89))
+    assert room_for(512, spare=8) == 20
+    limits.append((88, 88))
     with pytest.raises(OptionError, match="connections is 512; it must be at most what `ulimit -n` leaves"):
         room_for(512, spare=8)
 
 
 def test_elsewhere_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert room_for(512, spare=8) == Room(512, 128)
+    assert room_for(512, spare=8) == 512
 
 
 def test_open_files_are_counted() -> None:
     assert 3 <= descriptors._open_descriptors() < 1000
-
-
-def test_running_out_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
-    now = [0.0]
-    handle = quiet_handler(lambda: now[0])
-    loop = asyncio.new_event_loop()
-    full = {
-        "message": "socket.accept() out of system resource",
-        "exception": OSError(errno.EMFILE, "too many"),
-    }
-    with caplog.at_level(logging.ERROR, "e5_onnx.serve"):
-        for now[0] in (0.0, 1.0, 59.0, 60.0, 61.0):
-            handle(loop, full)
-        handle(loop, {"message": "my secret text", "exception": ValueError("my secret text")})
-    loop.close()
-    assert [record.getMessage()[:24] for record in caplog.records] == ["out of file descriptors:"] * 2 + [
-        "unexpected error"
-    ]
-    assert caplog.records[0].errno == errno.EMFILE  # type: ignore[attr-defined]
 
 
 _FEW_FILES = """

@@ -1,63 +1,41 @@
-"""As many connections as the system gives file descriptors for, and one line when they run out."""
+"""As many connections as the system gives file descriptors for."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from e5_onnx.errors import OptionError
 
-_LOG: Final = logging.getLogger("e5_onnx.serve")
-
-# For files that are opened now and then: the page, a tokenizer, metrics of other workers.
+# For a connection that is accepted and waits for its place, and for files that are opened now and then: the
+# page, a tokenizer, metrics of other workers.
 _OTHERS: Final = 16
-# Connections that the system holds until they are accepted; asyncio accepts as many at once.
-_LONGEST_BACKLOG: Final = 128
-_QUIET_S: Final = 60.0
-
 _OPEN: Final = Path("/dev/fd")
 # Where the system does not list them.
 _MOST_AT_START: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What fits.
-
-    Attributes:
-        connections: Open connections.
-        backlog: Connections that wait to be accepted.
-    """
-
-    connections: int
-    backlog: int
-
-
-def room_for(connections: int, *, spare: int) -> Room:
+def room_for(connections: int, *, spare: int) -> int:
     """Fits connections into the limit of this process, which is raised as far as the system lets it.
 
     Args:
-        connections: As many as are wanted.
+        connections: The number that is wanted.
         spare: Connections beyond these.
+
+    Returns:
+        The number that fits, at most what is wanted.
 
     Raises:
         OptionError: If there is no room for one.
     """
-    backlog = min(_LONGEST_BACKLOG, connections)
-    free = _free_descriptors(connections + backlog + spare)
-    if free is None or free >= connections + backlog + spare:
-        return Room(connections, backlog)
-    fitting = (free - spare) // 2
-    if fitting < 1:
+    free = _free_descriptors(connections + spare)
+    if free is None:
+        return connections
+    if free <= spare:
         raise OptionError(
             "connections", connections, "at most what `ulimit -n` leaves room for, which is none"
         )
-    backlog = min(_LONGEST_BACKLOG, fitting)
-    return Room(min(connections, free - spare - backlog), backlog)
+    return min(connections, free - spare)
 
 
 def _free_descriptors(wanted: int) -> int | None:
@@ -79,28 +57,3 @@ def _open_descriptors() -> int:
         return len(list(_OPEN.iterdir()))
     except OSError:
         return _MOST_AT_START
-
-
-def quiet_handler(clock: Callable[[], float]) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """An event loop's handler of errors that nobody else took.
-
-    asyncio tries to accept each connection of a backlog when there is no descriptor for one, and tells each.
-
-    Args:
-        clock: Seconds that never run backwards.
-    """
-    told_at = -_QUIET_S
-
-    def handle(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        nonlocal told_at
-        message, error = context["message"], context.get("exception")
-        if "out of system resource" not in message:
-            _LOG.error("unexpected error", exc_info=error)
-        elif clock() - told_at >= _QUIET_S:
-            told_at = clock()
-            _LOG.error(
-                "out of file descriptors: new connections wait",
-                extra={"errno": getattr(error, "errno", None)},
-            )
-
-    return handle

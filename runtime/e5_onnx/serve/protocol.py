@@ -1,8 +1,8 @@
-"""HTTP/1.1 connections with a clock in every state, and room for newcomers.
+"""HTTP/1.1 connections with a clock in every state.
 
 uvicorn leaves slow and idle clients to a proxy. Here no number of them keeps others out: each state that a
 connection can be in ends some time, and where all places are taken, the client that has been waited for the
-longest has to go.
+longest has to go (`accepting`).
 """
 
 from __future__ import annotations
@@ -37,26 +37,22 @@ class LimitedProtocol(H11Protocol):
     Attributes:
         limits: Of the server.
         since: When the phase began, by the event loop's clock.
-        is_evicted: Whether it was ended for another. Until the event loop tells it so, it still counts.
         phase: What is waited for: a request's headers, its body, the application, a client that does not read
             its answer, the next request, or the end.
     """
 
     limits: ClassVar[Limits] = Limits()
-    is_evicted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accepts a connection, in place of another if there is no room."""
+        """Begins with a request's headers. One connection too many answers probes only."""
         self._clock: asyncio.TimerHandle | None = None
         # asyncio sets it on sockets that know their protocol, which those of socket.create_server do not.
         # Without it an answer, being two writes, waits 40 ms until the client acknowledges the first.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().connection_made(transport)
         self._begin("headers")
-        if len(self.connections) > self.limits.connections and not self._make_room():
+        if len(self.connections) > self.limits.connections:
             self.app = _probes_only(self.app)
-            if len(self.connections) > self.limits.connections + SPARE:
-                transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes. As long as they are not the whole headers of a request, the clock goes on."""
@@ -119,24 +115,10 @@ class LimitedProtocol(H11Protocol):
             self._clock.cancel()
             self._clock = None
 
-    def _make_room(self) -> bool:
-        """Ends the connection whose client has been waited for the longest; returns whether there was one."""
-        waiting = [
-            one
-            for one in self.connections
-            if isinstance(one, LimitedProtocol) and one is not self and one.is_waited_for
-        ]
-        if not waiting:
-            return False
-        longest = min(waiting, key=lambda one: one.since)
-        longest.is_evicted = True
-        longest.transport.abort()
-        return True
-
     @property
     def is_waited_for(self) -> bool:
-        """Whether it is the client's turn, and the connection has not been ended already."""
-        return self.phase in _CLIENTS_TURN and not self.is_evicted
+        """Whether it is the client's turn."""
+        return self.phase in _CLIENTS_TURN
 
 
 def _probes_only(app: ASGIApp) -> ASGIApp:

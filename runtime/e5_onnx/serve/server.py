@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from types import FrameType
-from typing import Final
+from typing import Any, Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from e5_onnx.serve.accepting import Listener
 from e5_onnx.serve.app import make_app, make_metrics_app
-from e5_onnx.serve.descriptors import quiet_handler, room_for
+from e5_onnx.serve.descriptors import room_for
 from e5_onnx.serve.metrics import Metrics
 from e5_onnx.serve.model import ServedModel
 from e5_onnx.serve.protocol import KEEP_ALIVE_S, SPARE, limited_protocol
@@ -30,11 +33,33 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, *([signal.SIGBREAK] if hasattr
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, without its signals: they end the process with the signal's own exit code."""
+    """uvicorn's server, with our listener and without its signals.
+
+    Its signals end the process with the signal's own exit code.
+    """
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, places: int) -> None:
+        super().__init__(config)
+        self._listening, self._places = listening, places
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        make = partial(
+            cast("Callable[..., Any]", self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state={},
+        )
+        self._listener = Listener(self._listening, make, self.server_state.connections, places=self._places)
+        self.servers, self.started = [], True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._listener.close()
+        self._listening.close()
+        await super().shutdown(sockets)
 
 
 class _Stopping:
@@ -61,26 +86,23 @@ async def serve(settings: Settings, sockets: Sockets, on_ready: Callable[[], Non
     """
     metrics = Metrics(lambda: model.waiting_tokens)
     model = ServedModel(settings, metrics.batch)
-    room = room_for(settings.limits.connections, spare=SPARE)
-    if room.connections < settings.limits.connections:
-        _LOG.warning(
-            "fewer connections: the system gives no more files", extra={"connections": room.connections}
-        )
-        settings = replace(settings, limits=replace(settings.limits, connections=room.connections))
+    places = room_for(settings.limits.connections, spare=SPARE)
+    if places < settings.limits.connections:
+        _LOG.warning("fewer connections: the system gives no more files", extra={"connections": places})
+        settings = replace(settings, limits=replace(settings.limits, connections=places))
     state = State(settings, model, metrics)
     stopping = _Stopping()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(quiet_handler(loop.time))
-    servers = [_Server(_config(make_app(state), settings, room.backlog))]
-    bound = [sockets.api]
+    loop.set_exception_handler(_log_unexpected)
+    servers = [_Server(_config(make_app(state), settings), sockets.api, places)]
     if sockets.metrics is not None:
-        servers.append(_Server(_config(make_metrics_app(settings, metrics), settings, room.backlog)))
-        bound.append(sockets.metrics)
+        app = make_metrics_app(settings, metrics)
+        servers.append(_Server(_config(app, settings), sockets.metrics, places))
     with _signals(stopping, loop):
         _LOG.info("serving", extra={**sockets.places, "models": settings.model_names})
         on_ready()
         watching = asyncio.ensure_future(_stop_in_order(stopping, state, servers))
-        await asyncio.gather(*(server.serve([own]) for server, own in zip(servers, bound, strict=True)))
+        await asyncio.gather(*(server.serve() for server in servers))
         watching.cancel()
     model.close()
     _LOG.info("stopped")
@@ -101,6 +123,11 @@ def _signals(stopping: _Stopping, loop: asyncio.AbstractEventLoop) -> Iterator[N
             signal.signal(number, handler)
 
 
+def _log_unexpected(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Takes what nobody else took. asyncio's own message may repeat a text."""
+    _LOG.error("unexpected error", exc_info=context.get("exception"))
+
+
 async def _stop_in_order(stopping: _Stopping, state: State, servers: Sequence[uvicorn.Server]) -> None:
     await stopping.asked.wait()
     _LOG.info("stopping")
@@ -112,11 +139,10 @@ async def _stop_in_order(stopping: _Stopping, state: State, servers: Sequence[uv
         server.should_exit = True
 
 
-def _config(app: ASGIApp, settings: Settings, backlog: int) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=limited_protocol(settings.limits),
-        backlog=backlog,
         ws="none",
         lifespan="off",
         access_log=False,
