@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 REFERENCE_VENV ?= .venv-reference
 OPTIMUM_VENV ?= .venv-optimum
+DOCS_VENV ?= .venv-docs
 # Address of PyTorch's index of CPU builds, from its install page. Linux and Windows need it for torch.
 TORCH_INDEX ?=
 
@@ -30,7 +31,7 @@ too_old = "e5-onnx needs Python 3.11 or newer, and $(PYTHON) is older: try make 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-optimum test-loaded mutants check security licences format clean always
+.PHONY: help demo test test-all test-optimum test-loaded mutants check security licences docs format clean always
 
 help:
 	@echo 'make demo      export the real multilingual-e5-small and ask it questions across languages'
@@ -42,6 +43,7 @@ help:
 	@echo 'make mutants   changes in MODULES="FILE ..." that no test finds; TESTS="FILE ..." chooses tests'
 	@echo 'make security  the tests that prove what SECURITY.md says'
 	@echo 'make licences  the licences of everything that is installed with the package'
+	@echo 'make docs      the documentation as pages, in build/docs'
 	@echo 'make check     format, lint, types, and the core tests with branch coverage'
 	@echo 'make format    write the format that make check wants'
 	@echo 'make clean     remove the virtual environments and what tools left behind'
@@ -92,12 +94,18 @@ security: $(VENV)/dev.stamp
 licences: $(VENV)/dev.stamp
 	@$(VENV)/bin/python constraints/licences.py >docs/licences.md
 
+# Warnings are errors. A page may ask nothing from elsewhere: what is not a link must lie beside it.
+docs: $(DOCS_VENV)/docs.stamp
+	$(say) 'docs: build/docs'
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --quiet
+	@! grep -rnE --include='*.html' '(src=|<link[^>]*href=)"(https?:)?//' build/docs
+
 format: $(VENV)/dev.stamp
 	@$(VENV)/bin/python -m ruff format .
 	@$(VENV)/bin/python -m ruff check --fix .
 
 clean:
-	rm -rf $(VENV) $(REFERENCE_VENV) $(OPTIMUM_VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(REFERENCE_VENV) $(OPTIMUM_VENV) $(DOCS_VENV) build/docs .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 %/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo $(too_old) >&2; exit 1; }
@@ -111,6 +119,9 @@ $(VENV)/python.stamp: always
 endif
 ifneq ($(shell cat $(REFERENCE_VENV)/python.stamp 2>/dev/null),$(CURDIR))
 $(REFERENCE_VENV)/python.stamp: always
+endif
+ifneq ($(shell cat $(DOCS_VENV)/python.stamp 2>/dev/null),$(CURDIR))
+$(DOCS_VENV)/python.stamp: always
 endif
 ifneq ($(shell cat $(OPTIMUM_VENV)/python.stamp 2>/dev/null),$(CURDIR))
 $(OPTIMUM_VENV)/python.stamp: always
@@ -137,4 +148,9 @@ $(OPTIMUM_VENV)/optimum.stamp: $(OPTIMUM_VENV)/python.stamp pyproject.toml const
 	$(say) '$(OPTIMUM_VENV): installing optimum and the other engines, torch among them (a GB or more)'
 	@$(OPTIMUM_VENV)/$(pip) $(locked)/optimum.txt $(extra_index) || { echo $(needs_torch) >&2; exit 1; }
 	@$(OPTIMUM_VENV)/$(pip) $(itself)
+	@touch $@
+
+$(DOCS_VENV)/docs.stamp: $(DOCS_VENV)/python.stamp constraints/docs.txt
+	$(say) '$(DOCS_VENV): installing mkdocs'
+	@$(DOCS_VENV)/$(pip) --require-hashes -r constraints/docs.txt
 	@touch $@

@@ -21,6 +21,7 @@ LOCKS = {
     "core": (CORE, ""),
     "demo": ("demo lean", ""),
     "serve": ("lean serve", ""),
+    "docs": ("docs", ""),
     "wheel": ("", "test"),
 }
 OWN_VERSIONS = ("reference", "optimum")

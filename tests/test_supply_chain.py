@@ -27,13 +27,14 @@ EXTRAS = PROJECT["project"]["optional-dependencies"]
 
 # By lock: the extras and groups that it is for; see constraints/renew.py.
 CORE = {"bulk", "demo", "dev", "export", "lean", "perf", "serve"}
-ALONE = {"optimum", "peers", "llama-cpp"}
+ALONE = {"docs", "optimum", "peers", "llama-cpp"}
 LOCKED = {
     "reference": EXTRAS.keys() - ALONE,
     "optimum": {"lean", "peers"},
     "core": CORE,
     "demo": {"demo", "lean"},
     "serve": {"lean", "serve"},
+    "docs": {"docs"},
     "wheel": {"test"},
     "build": {"build"},
 }

@@ -1,9 +1,9 @@
 """Checkpoints to model folders: ONNX graphs, compared with a reference before they are put in place.
 
-from pathlib import Path
-from e5_onnx_export import ExportRequest, export
-
-export(ExportRequest("intfloat/multilingual-e5-large-instruct", Path("e5-large")))
+Examples:
+    >>> from pathlib import Path
+    >>> from e5_onnx_export import ExportRequest, export
+    >>> export(ExportRequest("intfloat/multilingual-e5-large-instruct", Path("e5-large")))  # doctest: +SKIP
 """
 
 from __future__ import annotations

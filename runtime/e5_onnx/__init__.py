@@ -1,8 +1,9 @@
 """Text to normalised vectors on a CPU, from a model folder that e5-export made.
 
->>> from e5_onnx import Embedder
->>> with Embedder("my-e5") as model:  # doctest: +SKIP
-...     vectors = model.embed_documents(["Paris is the capital of France."])
+Examples:
+    >>> from e5_onnx import Embedder
+    >>> with Embedder("my-e5") as model:  # doctest: +SKIP
+    ...     vectors = model.embed_documents(["Paris is the capital of France."])
 """
 
 from __future__ import annotations
