@@ -59,10 +59,10 @@ def test_a_failing_command_is_said(exported, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["bulk", "--rows", "1"], "--rows is 1; it must be at least 2000"),
-        (["bulk", "--rounds", "0"], "--rounds is 0; it must be at least 1"),
-        (["cluster", "--rows", "5"], "--rows is 5; it must be at least 4000"),
-        (["cluster", "--rounds", "0"], "--rounds is 0; it must be at least 1"),
+        (["bulk-throughput", "--rows", "1"], "--rows is 1; it must be at least 2000"),
+        (["bulk-throughput", "--rounds", "0"], "--rounds is 0; it must be at least 1"),
+        (["cluster-overhead", "--rows", "5"], "--rows is 5; it must be at least 4000"),
+        (["cluster-overhead", "--rounds", "0"], "--rounds is 0; it must be at least 1"),
     ],
 )
 def test_wrong_options(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

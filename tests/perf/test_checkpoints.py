@@ -186,16 +186,14 @@ def test_three_seeded_channels() -> None:
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_a_stress_checkpoint_is_exported_and_measured(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stress_checkpoint_is_exported_and_measured(tmp_path: Path) -> None:
     checkpoint, folder = tmp_path / "stress", tmp_path / "folder"
     assert main(["make-checkpoint", str(checkpoint), "--from", "demo", "--outliers", "20"]) == 0
     recipe = RecipeRequest("e5-prefix")
     report = export(ExportRequest(str(checkpoint), folder, recipe=recipe, reference="numpy"))
     assert report.parity.checked
-    capsys.readouterr()
-    assert main(["figures", str(folder), "--rounds", "1", "--no-embedder", "--json", "--threads", "2"]) == 0
-    (row,) = json.loads(capsys.readouterr().out)["results"]
-    assert row["name"] == "session folder"
-    assert min(row["workloads"].values()) > 0
+    words = ["--workloads", "query", "--rounds", "1", "--quick", "--threads", "2"]
+    assert main(["speed", str(folder), "--out", str(tmp_path / "out"), *words]) == 0
+    rows = json.loads((tmp_path / "out" / "speed.json").read_text("utf-8"))["results"]
+    assert {row["engine"] for row in rows} == {"folder", "folder (throughput)", "folder (graph alone)"}
+    assert min(row["tokens_per_s"] for row in rows) > 0
