@@ -14,7 +14,7 @@ from e5_onnx_perf.faults.program import Ended
 
 FEW = {
     "export-kills": 2, "bulk-kills": 2, "bulk-input": 1, "full-logs": 1,
-    "cache-races": 1, "cache-kills": 2, "cache-full": 2,
+    "cache-races": 1, "cache-kills": 2, "cache-full": 2, "folder-fuzz": 40,
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from e5_onnx.errors import OptionError
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
-from e5_onnx_perf.faults import bulk_kills, cache_faults, changed_input, export_kills, full_logs
+from e5_onnx_perf.faults import bulk_kills, cache_faults, changed_input, export_kills, folder_fuzz, full_logs
 from e5_onnx_perf.faults.fault import Fault, Ground, Outcome
 
 TEXT: Final = """\
@@ -32,6 +32,7 @@ FAULTS: Final = {
     "cache-races": Fault("four processes make the cache at once", 10, cache_faults.run_races),
     "cache-kills": Fault("a process is killed while it makes the cache", 25, cache_faults.run_kills),
     "cache-full": Fault("the cache has less room than it needs", 25, cache_faults.run_full_disks),
+    "folder-fuzz": Fault("a model folder is changed at random", 50_000, folder_fuzz.run_fault),
 }
 _RESULTS: Final = "faults.json"
 
