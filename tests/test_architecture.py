@@ -168,6 +168,7 @@ def test_onnxruntime_is_imported_in_one_place() -> None:
     assert found == [PACKAGES["e5_onnx"] / "silent.py"]
 
 
+@pytest.mark.security
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_package_turns_telemetry_off_before_other_code_runs(package: str) -> None:
     program = f"import {package}, os, sys; print(os.environ['ORT_DISABLE_TELEMETRY'])"
@@ -215,6 +216,7 @@ def imported(*names: str, without: Collection[str], of: Collection[str]) -> list
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
+@pytest.mark.security
 @pytest.mark.parametrize("without", [set(), BESIDE_THE_RUNTIME], ids=["installed", "unimportable"])
 def test_the_runtime_loads_nothing_heavy(without: set[str]) -> None:
     runtime = ("e5_onnx", "e5_onnx.embedder", "e5_onnx.tokens.full_tokenizer", "e5_onnx.cli")

@@ -90,6 +90,11 @@ def test_looking_at_a_folder(command: str, run: Run, tiny_folder: Path) -> None:
     run("e5", command, tiny_folder)
 
 
+@pytest.mark.parametrize("action", ["list", "verify", "clear"])
+def test_looking_at_the_cache(action: str, run: Run) -> None:
+    run("e5", "cache", action, "--cache-dir", "cache", outputs=["cache"])
+
+
 def test_search(run: Run, tiny_folder: Path) -> None:
     run("e5", "search", tiny_folder, "texts.txt", "hello")
 

@@ -226,6 +226,7 @@ def as_pickle(folder: Path) -> Path:
     return folder / "pytorch_model.bin"
 
 
+@pytest.mark.security
 def test_a_pickle_needs_torch(folder, monkeypatch):
     as_pickle(folder).write_bytes(b"whatever")
     monkeypatch.setitem(sys.modules, "torch", None)
@@ -259,6 +260,7 @@ class Trap:
         return (Path.touch, (Path("trapped"),))
 
 
+@pytest.mark.security
 @pytest.mark.reference
 @pytest.mark.parametrize("content", [{"x": Trap()}, b""], ids=["code", "empty"])
 def test_a_pickle_with_anything_but_tensors_is_refused_and_runs_nothing(

@@ -53,6 +53,7 @@ def test_what_is_there_is_kept_without_force(tmp_path: Path) -> None:
         check_target(tmp_path / "out", force=False)
 
 
+@pytest.mark.security
 def test_a_model_folder_is_replaced_with_force(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

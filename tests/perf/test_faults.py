@@ -14,7 +14,7 @@ from e5_onnx_perf.faults.program import Ended
 
 FEW = {
     "export-kills": 2, "bulk-kills": 2, "bulk-input": 1, "full-logs": 1,
-    "cache-races": 1, "cache-kills": 2, "cache-full": 2, "folder-fuzz": 40,
+    "cache-races": 1, "cache-kills": 2, "cache-full": 2,
 }  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_nothing_is_harmed(
 
 
 def test_every_fault_is_tried_here() -> None:
-    assert FEW.keys() == command.FAULTS.keys()
+    assert FEW.keys() | {"folder-fuzz"} == command.FAULTS.keys()  # test_folder_fuzz.py has it
 
 
 def test_a_run_that_ends_with_other_bytes_is_harm(

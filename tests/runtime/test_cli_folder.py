@@ -112,6 +112,7 @@ def test_info_as_json(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert facts["slower_exact_kernels"] is False
 
 
+@pytest.mark.security
 def test_info_for_people(tiny_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(tiny_folder)]) == 0
     out = capsys.readouterr().out

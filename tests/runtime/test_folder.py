@@ -139,6 +139,7 @@ def test_swapped_weights_are_noticed_when_the_folder_opens(tiny_folder_copy: Pat
         Embedder(tiny_folder_copy)
 
 
+@pytest.mark.security
 def test_a_flipped_bit_in_the_middle_is_noticed_by_verify(tiny_folder_copy: Path) -> None:
     # The word table is the first tensor, 38,400 bytes; 4 KiB at either end are in the sample.
     flip(tiny_folder_copy / WEIGHTS, 20_000)
@@ -152,6 +153,7 @@ def test_without_a_sampled_digest_the_size_alone_is_checked(tiny_folder_copy: Pa
     open_folder(tiny_folder_copy).check()
 
 
+@pytest.mark.security
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a\\b", "c:evil", "..", ".", "", "nul\0"])
 def test_file_names_that_reach_out(tiny_folder_copy: Path, name: str) -> None:
     edit(tiny_folder_copy, lambda manifest: manifest["files"].update({name: {"bytes": 1, "sha256": "0"}}))
@@ -159,6 +161,7 @@ def test_file_names_that_reach_out(tiny_folder_copy: Path, name: str) -> None:
         open_folder(tiny_folder_copy)
 
 
+@pytest.mark.security
 def test_a_link_out_of_the_folder(tiny_folder_copy: Path, tmp_path: Path) -> None:
     outside = tmp_path / "tokenizer.json"
     (tiny_folder_copy / "tokenizer.json").rename(outside)
@@ -167,6 +170,7 @@ def test_a_link_out_of_the_folder(tiny_folder_copy: Path, tmp_path: Path) -> Non
         open_folder(tiny_folder_copy)
 
 
+@pytest.mark.security
 def test_a_manifest_linked_from_outside_is_not_read(tiny_folder_copy: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text('["my token"]', "utf-8")
@@ -182,6 +186,7 @@ def test_a_linked_folder_is_fine(tiny_folder: Path, tmp_path: Path) -> None:
     open_folder(tmp_path / "link").check()
 
 
+@pytest.mark.security
 def test_size_caps(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manifest_module, "SMALL_FILE_LIMIT", 10_000)
     with pytest.raises(UnsafeFolderError, match="it is larger than"):
@@ -209,6 +214,7 @@ def test_an_older_onnxruntime(tiny_folder_copy: Path) -> None:
         Embedder(tiny_folder_copy)
 
 
+@pytest.mark.security
 def test_a_graph_with_a_foreign_operator_never_reaches_onnxruntime(tiny_folder_copy: Path) -> None:
     graph = tiny_folder_copy / "model.onnx"
     graph.write_bytes(graph.read_bytes().replace(b"com.microsoft", b"com.evilsoft1"))

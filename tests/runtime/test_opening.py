@@ -27,6 +27,7 @@ def lean_folder(tiny_folder_copy: Path) -> Path:
     return tiny_folder_copy
 
 
+@pytest.mark.security
 def test_a_pinned_folder_uses_the_tokenizer_that_the_fingerprint_covers(lean_folder: Path) -> None:
     with Embedder(lean_folder) as free:
         assert free.tokenizer == "tokie"
@@ -40,6 +41,7 @@ def test_a_pinned_folder_uses_the_tokenizer_that_the_fingerprint_covers(lean_fol
         assert pinned.tokenizer == "tokenizers"
 
 
+@pytest.mark.security
 def test_a_pinned_fingerprint(tiny_folder: Path) -> None:
     with Embedder(tiny_folder) as model:
         Embedder(tiny_folder, fingerprint=model.fingerprint).close()
@@ -47,6 +49,7 @@ def test_a_pinned_fingerprint(tiny_folder: Path) -> None:
         Embedder(tiny_folder, fingerprint="0123")
 
 
+@pytest.mark.security
 @pytest.mark.parametrize("pinned", [True, False])
 def test_a_pin_and_verify_hash_every_byte(tiny_folder_copy: Path, *, pinned: bool) -> None:
     with Embedder(tiny_folder_copy) as model:

@@ -12,6 +12,7 @@ from e5_onnx.model_folder.folder import open_folder
 from e5_onnx.silent import EXPLANATIONS, TELEMETRY, VARIABLE, turn_off
 
 
+@pytest.mark.security
 @pytest.mark.parametrize(
     ("chosen", "imported", "becomes", "left"),
     [
@@ -35,6 +36,7 @@ def test_telemetry_is_off_unless_it_is_asked_for(
     assert environment == {VARIABLE: left}
 
 
+@pytest.mark.security
 def test_it_is_off_here(tiny_folder: Path) -> None:
     assert TELEMETRY == "off"
     assert os.environ[VARIABLE]
@@ -58,6 +60,7 @@ def started(program: str, **environment: str) -> subprocess.CompletedProcess[str
 SHOW = "from e5_onnx.cli import main; main(['info', {folder!r}])"
 
 
+@pytest.mark.security
 def test_somebody_who_was_first_is_named(tiny_folder: Path) -> None:
     done = started("import onnxruntime; " + SHOW.format(folder=str(tiny_folder)))
     assert done.stderr == f"onnxruntime's telemetry is {EXPLANATIONS['too late']}\n"

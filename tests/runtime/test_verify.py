@@ -88,6 +88,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.security
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_golden_files(tiny_folder_copy: Path, name: str) -> None:
     file = tiny_folder_copy / "golden.npz"
@@ -168,6 +169,7 @@ def test_vectors_of_another_dimension(columns: int, tiny_folder_copy: Path) -> N
         verify_folder(tiny_folder_copy)
 
 
+@pytest.mark.security
 def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(golden_module, "_UNPACKED_LIMIT", 1000)
     with zipfile.ZipFile(tmp_path / "golden.npz", "w", zipfile.ZIP_DEFLATED) as archive:

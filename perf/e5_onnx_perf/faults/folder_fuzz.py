@@ -73,16 +73,17 @@ def _worker(scratch: Path, *words: object) -> Iterator[_Row]:
 
     timer = threading.Timer(_HANGS_AFTER_S, stop)
     timer.start()
-    for line in process.stdout:
-        if line.startswith("begin "):
+    with process:
+        for line in process.stdout:
+            if not line.startswith("begin "):
+                yield _Row(**json.loads(line))
+                continue
             begun = int(line.removeprefix("begin "))
             timer.cancel()
             timer = threading.Timer(_HANGS_AFTER_S, stop)
             timer.start()
-        else:
-            yield _Row(**json.loads(line))
     timer.cancel()
-    if process.wait() == 0:
+    if process.returncode == 0:
         return
     ended = Ended(process.returncode, said=said.read_text("utf-8", "replace"))
     if begun < 0:

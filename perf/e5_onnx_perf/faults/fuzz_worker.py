@@ -31,7 +31,7 @@ CPU_LIMIT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Opener:
+class Opener:
     """Opens a folder in three ways.
 
     Attributes:
@@ -89,12 +89,12 @@ def main() -> None:
     shutil.copytree(folder, scratch)
     with Embedder(folder, threads=1) as model:
         truth, fingerprint = model.embed_documents(list(_TEXTS)), model.fingerprint
-    opener, held = _Opener(scratch, truth, fingerprint), _peak_mb()
+    opener, held = Opener(scratch, truth, fingerprint), _peak_mb()
     for number in range(first, end, step):
         rows.write(f"begin {number}\n")
         mutant = make_mutant(original, seed, number)
         mutant.write(scratch, original)
-        found, harm = _judge(opener, mutant)
+        found, harm = judge(opener, mutant)
         if harm is None and _peak_mb() - held > MEMORY_LIMIT_MB:
             harm = f"it took {_peak_mb() - held:.0f} MB"
         what = f"mutant {number} ({', '.join(mutant.done)}{'; new hashes' if mutant.resealed else ''})"
@@ -103,7 +103,8 @@ def main() -> None:
         restore(scratch, original, mutant)
 
 
-def _judge(opener: _Opener, mutant: Mutant) -> tuple[str, str | None]:
+def judge(opener: Opener, mutant: Mutant) -> tuple[str, str | None]:
+    """What happens with a mutant, and the harm; any exception but an E5Error is harm."""
     started = time.process_time()
     try:
         found, harm = opener.look(mutant)
