@@ -94,10 +94,10 @@ security: $(VENV)/dev.stamp
 licences: $(VENV)/dev.stamp
 	@$(VENV)/bin/python constraints/licences.py >docs/licences.md
 
-# Warnings are errors. A page may ask nothing from elsewhere: what is not a link must lie beside it.
+# Warnings are errors, unless --quiet hides them. A page may ask nothing from elsewhere: what is not a link must lie beside it.
 docs: $(DOCS_VENV)/docs.stamp
 	$(say) 'docs: build/docs'
-	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict
 	@! grep -rnE --include='*.html' '(src=|<link[^>]*href=)"(https?:)?//' build/docs
 
 format: $(VENV)/dev.stamp

@@ -41,14 +41,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_others: object) -> str:
-    """Points each link to where its file is on the site; what is not there is named without a link."""
+    """Points each link to where its file is on the site. A folder has no page: its link is text."""
     here = page.file.src_uri
     folder = posixpath.dirname(_source(here))
 
     def replace(found: re.Match[str]) -> str:
-        place = _place(posixpath.normpath(posixpath.join(folder, found[2])))
-        if not place:
+        target = posixpath.normpath(posixpath.join(folder, found[2]))
+        if (ROOT / target).is_dir():
             return found[1]
+        place = _place(target) or target  # what is nowhere stays a link: mkdocs warns of it
         return f"[{found[1]}]({posixpath.relpath(place, posixpath.dirname(here) or '.')}{found[3] or ''})"
 
     return _LINK.sub(replace, markdown)
@@ -68,7 +69,7 @@ def _source(place: str) -> str:
 
 
 def _place(path: str) -> str:
-    """The place on the site of a file of the repository; empty for a folder, which has none."""
+    """The place on the site of a file of the repository; empty if there is none."""
     if path in PAGES:
         return PAGES[path]
     if not (ROOT / path).is_file():
