@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md and docs/architecture.md name what is there, and the map names every room."""
+"""Pages link to what is there, CONTRIBUTING.md and docs/architecture.md name it, the map has every room."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ import e5_onnx.errors
 
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "perf").glob("*.md")])
 PICTURE = ROOT / "docs" / "pictures" / "architecture.py"
 MADE = {"build/docs"}  # by a command that the page names
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 A_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?")
+
+
+def links(page: Path) -> list[str]:
+    """The relative links of a page."""
+    return [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
 
 
 def named_paths(page: Path) -> list[str]:
@@ -33,8 +39,18 @@ def test_every_path_is_there(page: Path) -> None:
     paths = named_paths(page)
     assert len(paths) > 10
     assert [path for path in paths if path not in MADE and not (ROOT / path).exists()] == []
-    links = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
-    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_is_there(page: Path) -> None:
+    assert [link for link in links(page) if not (page.parent / link).exists()] == []
+
+
+def test_what_the_readme_links_to_is_in_the_source_distribution() -> None:
+    sdist = pytest.importorskip("hatchling.builders.sdist", reason="is not installed: constraints/build.txt")
+    packed = {Path(file.path) for file in sdist.SdistBuilder(str(ROOT)).recurse_included_files()}
+    packed |= {folder for file in packed for folder in file.parents}
+    assert [link for link in links(ROOT / "README.md") if ROOT / link not in packed] == []
 
 
 def test_the_tables_that_a_walk_names_are_in_the_file_that_it_names() -> None:

@@ -13,6 +13,11 @@ from our_source import ROOT
 
 GITHUB = ROOT / ".github"
 WORKFLOW = (GITHUB / "workflows" / "ci.yml").read_text("utf-8")
+SYSTEMS = {
+    "ubuntu": "Operating System :: POSIX :: Linux",
+    "macos": "Operating System :: MacOS",
+    "windows": "Operating System :: Microsoft :: Windows",
+}
 CHECK = Path(sys.executable).with_name("check-jsonschema")
 SCHEMAS = {
     "github-workflows": ["workflows/ci.yml"],
@@ -41,7 +46,7 @@ def test_every_file_is_checked() -> None:
     assert files == {name for names in SCHEMAS.values() for name in names}
 
 
-def test_every_declared_python_is_in_the_matrix() -> None:
+def test_every_declared_python_and_system_is_in_the_matrix() -> None:
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["classifiers"]
     declared = [row.rpartition(" ")[2] for row in classifiers if re.fullmatch(r".*:: Python :: 3\.\d+", row)]
     matrix = re.search(r"python: \[(.*)\]", WORKFLOW)
@@ -49,7 +54,8 @@ def test_every_declared_python_is_in_the_matrix() -> None:
     assert re.findall(r'"(.*?)"', matrix[1]) == declared
     systems = re.search(r"system: \[(.*)\]", WORKFLOW)
     assert systems is not None
-    assert {name.split("-")[0] for name in systems[1].split(", ")} == {"ubuntu", "macos", "windows"}
+    named = {SYSTEMS[name.split("-")[0]] for name in systems[1].split(", ")}
+    assert named == {row for row in classifiers if row.startswith("Operating System")}
 
 
 def test_actions_are_pinned_by_their_commits_and_may_only_read() -> None:
