@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx_ir
 import pytest
 
 from e5_onnx.inference.batching import pad
@@ -33,6 +35,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("real") / "e5-small"
     export(ExportRequest("demo", out, precision="int8", recipe=RecipeRequest(), reference="none", lean=False))
     return out
+
+
+def test_linears_after_a_layer_norm_have_static_scales(folder: Path) -> None:
+    rows = json.loads((folder / "e5.json").read_text("utf-8"))["linears"]
+    static = {row["name"] for row in rows if row["static_scale"] is not None}
+    assert {name.rsplit(".", 1)[1] for name in static} == {"qkv", "ffn_in"}
+    assert len(static) > len(rows) / 3
+    nodes = onnx_ir.load(folder / "model.onnx").graph
+    products = [node for node in nodes if node.op_type == "MatMulIntegerToFloat"]
+    # Only a product with a static scale adds a bias.
+    assert {node.inputs[1].name for node in products if len(node.inputs) == 7} == static
 
 
 def session(folder: Path, settings: dict) -> onnxruntime.InferenceSession:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,13 @@ import onnx_ir as ir
 import pytest
 
 import e5_onnx
-from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC
+from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, StaticScale
 from e5_onnx_export.graph.linear_id import LinearId
 from e5_onnx_export.graph.probe import build_probe
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
 from e5_onnx_export.quantize.moments import MomentCollector
-from e5_onnx_export.quantize.search import Treatment, TreatmentSearch
+from e5_onnx_export.quantize.search import STATIC_ERROR, Treatment, TreatmentSearch
 from e5_onnx_export.rounding.product_error import relative_error
 from e5_onnx_export.rounding.rounding import (
     LARGEST,
@@ -180,6 +181,41 @@ def test_an_exponent_says_how_much_goes_into_the_weights() -> None:
     assert np.abs(smoothed.max(axis=0) + smoothed.min(axis=0)).max() <= 1e-4 * reach[0]
     largest = np.abs(trial._smoothing(0).weight(WEIGHT)).max(axis=1)
     assert largest == pytest.approx(np.full(64, largest[0]), rel=1e-4)
+
+
+def alike() -> np.ndarray:
+    """Channels of many sizes; every row goes about as far as the others."""
+    generator = np.random.default_rng(9)
+    return (generator.uniform(-1, 1, (200, 64)) * np.exp(generator.normal(0, 1, 64)) + 3).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["qkv", "ffn_in"])
+def test_rows_that_are_alike_get_a_static_scale_that_clips_nothing(kind) -> None:
+    rows = alike()
+    choice = TreatmentSearch(LinearId(0, kind), sample(rows), WEIGHT, 8).choose()
+    scale, smoothing = choice.treatment.activations.static_scale, choice.treatment.smoothing
+    assert scale is not None
+    assert smoothing is not None
+    assert np.abs(smoothing.apply(rows)).max() / scale == pytest.approx(127 / 1.1, rel=1e-5)
+    tokens = Treatment(SYMMETRIC, choice.treatment.exponent, smoothing)
+    assert choice.error <= STATIC_ERROR * TreatmentSearch(LinearId(0, kind), sample(rows), WEIGHT, 8).error(
+        tokens
+    )
+
+
+def test_a_linear_with_a_token_far_from_the_others_keeps_token_scales() -> None:
+    rows = alike()
+    rows[17] *= 50
+    trial = TreatmentSearch(LinearId(0, "qkv"), sample(rows), WEIGHT, 8)
+    # Without the large row: what the others lose counts.
+    choice = replace(trial, sample=replace(trial.sample, rows=np.delete(rows, 17, axis=0))).choose()
+    assert choice.treatment.activations == SYMMETRIC
+
+
+@pytest.mark.parametrize("kind", ["attention_out", "ffn_out"])
+def test_inputs_that_nothing_bounds_have_token_scales(kind) -> None:
+    choice = TreatmentSearch(LinearId(0, kind), sample(np.maximum(alike(), -0.17)), WEIGHT, 8).choose()
+    assert not isinstance(choice.treatment.activations, StaticScale)
 
 
 def test_even_inputs_need_no_smoothing() -> None:

@@ -6,7 +6,14 @@ import unicodedata
 
 import pytest
 
-from e5_onnx_export.texts import calibration_texts, golden_texts, held_out_texts, parity_texts
+from e5_onnx_export.texts import (
+    calibration_texts,
+    golden_texts,
+    held_out_texts,
+    odd_calibration_texts,
+    odd_held_out_texts,
+    parity_texts,
+)
 
 SETS = {
     "parity": parity_texts(),
@@ -88,6 +95,26 @@ def test_what_judges_shares_no_phrase_with_what_calibrates():
     calibration = set().union(*(words(sample.text) for sample in calibration_texts()))
     for sample in held_out_texts():
         assert not words(sample.text) & calibration, sample
+
+
+@pytest.mark.parametrize("odd", [odd_calibration_texts(), odd_held_out_texts()], ids=["seen", "held out"])
+def test_odd_texts_are_of_every_kind(odd):
+    texts = [sample.text for sample in odd]
+    assert "" in texts
+    assert sum(len(text) == 1 for text in texts) >= 5
+    assert any(len(set(text)) == 1 and len(text) >= 3000 for text in texts)
+    assert sum(len(text) > 10 and not letters(text) and not text.isascii() for text in texts) >= 2
+    assert sum("{" in text or "://" in text or ";" in text for text in texts) >= 3
+    assert {sample.role for sample in odd} == {"query", "document"}
+
+
+def test_odd_texts_that_judge_are_not_those_that_calibrate():
+    seen, judged = (
+        {(text.role, text.text) for text in texts}
+        for texts in (odd_calibration_texts(), odd_held_out_texts())
+    )
+    assert not seen & judged
+    assert {text for _, text in seen} & {text for _, text in judged} <= {""}
 
 
 def test_parity_texts_span_all_lengths():

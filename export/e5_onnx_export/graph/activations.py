@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -43,6 +43,10 @@ class Activations(Protocol):
     def zero_point(self) -> int:
         """The integer that stands for 0."""
 
+    @property
+    def static_scale(self) -> float | None:
+        """The step between two integers if it is the same for every token of every text, or None."""
+
     def multiply(self, graph: GraphBuilder, x: ir.Value, weight: Int8Weight) -> ir.Value:
         """Multiplies float32 [T, K] by a weight and adds its bias: float32 [T, N]."""
 
@@ -55,11 +59,11 @@ class StaticScale:
     """One scale for every token of every text.
 
     Attributes:
-        scale: The step between two integers.
+        static_scale: The step between two integers.
         zero_point: The integer that stands for 0.
     """
 
-    scale: float
+    static_scale: float
     zero_point: int
 
     def multiply(self, graph: GraphBuilder, x: ir.Value, weight: Int8Weight) -> ir.Value:
@@ -67,7 +71,7 @@ class StaticScale:
 
         The kernel multiplies by the scale and adds the bias while it writes its result.
         """
-        scale = graph.constant(f"{weight.name}.input_scale", np.array(self.scale, np.float32))
+        scale = graph.constant(f"{weight.name}.input_scale", np.array(self.static_scale, np.float32))
         point = graph.scalar(self.zero_point, np.uint8)
         bias = graph.constant(f"{weight.name}.bias", weight.bias)
         q = graph.op("QuantizeLinear", [x, scale, point])
@@ -77,7 +81,7 @@ class StaticScale:
 
     def round_trip(self, x: Floats) -> Floats:
         """What the rounded rows stand for, in NumPy: float32 [T, K]."""
-        scale = np.float32(self.scale)
+        scale = np.float32(self.static_scale)
         rounded = np.clip(np.rint(x / scale), -self.zero_point, 255 - self.zero_point)
         return np.asarray(rounded * scale, np.float32)
 
@@ -93,6 +97,7 @@ class TokenScale:
 
     zero_point: int
     lowest: float | None = None
+    static_scale: None = field(default=None, init=False)
 
     def multiply(self, graph: GraphBuilder, x: ir.Value, weight: Int8Weight) -> ir.Value:
         """Multiplies float32 [T, K] by a weight and adds its bias: float32 [T, N].

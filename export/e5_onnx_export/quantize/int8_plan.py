@@ -42,6 +42,7 @@ def plan_int8(context: ExportContext, folder: Path, ids: Sequence[Ids]) -> Quant
         product = treatment.activations.round_trip(rows) @ (rounded.values * rounded.scales)
         facts = {
             "exponent": treatment.exponent,
+            "static_scale": treatment.activations.static_scale,
             "zero_point": treatment.activations.zero_point,
             "error": round(relative_error(product, rows @ weight), 6),
         }

@@ -1,16 +1,20 @@
-"""How each linear's input is smoothed and rounded, chosen by the error that it leaves on sampled tokens."""
+"""How each linear's input is smoothed and rounded, chosen by the error that it leaves on sampled tokens.
+
+A static scale is taken where it leaves little more error than a scale a token: its product is faster and
+adds the bias.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from e5_onnx_export.arrays import Floats
-from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, Activations
-from e5_onnx_export.graph.linear_id import LinearId
+from e5_onnx_export.graph.activations import GELU_SCALES, SYMMETRIC, Activations, StaticScale
+from e5_onnx_export.graph.linear_id import LinearId, LinearKind
 from e5_onnx_export.graph.smoothing import Smoothing
 from e5_onnx_export.quantize.capture import InputSample
 from e5_onnx_export.rounding.product_error import relative_error
@@ -18,9 +22,16 @@ from e5_onnx_export.rounding.rounding import WeightBits, round_columns
 
 # How much of the unevenness goes from the activations into the weights: 0 none, 1 all
 # (arXiv 2211.10438, equation 4).
-EXPONENTS: Final = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)
+EXPONENTS: Final = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+# The largest error of a static scale, relative to that of the best scale a token.
+STATIC_ERROR: Final = 1.25
 _SMALLEST: Final = 1e-5
 _COLUMNS: Final = 1024
+# How far a static scale reaches, relative to the calibration tokens. Never less than 1: the tokens that are
+# clipped then are few and in every text, the product's mean error falls, and the vectors are wrong.
+_HEADROOM: Final = 1.1
+# Linears whose input a LayerNorm bounds.
+_BOUNDED: Final[tuple[LinearKind, ...]] = ("qkv", "ffn_in")
 # What error-compensated rounding leaves of the error of rounding weights to the nearest, about.
 _COMPENSATED: Final = 0.5
 
@@ -65,8 +76,12 @@ class TreatmentSearch:
     bits: WeightBits
 
     def choose(self) -> Choice:
-        """Tries every treatment and keeps the best."""
-        return min((Choice(each, self.error(each)) for each in self._treatments()), key=lambda c: c.error)
+        """The best static scale where it is nearly as good as the best scale a token, or else that."""
+        token = min(self._choices(self._token_treatments()), key=_error)
+        if self.linear.kind not in _BOUNDED:
+            return token
+        static = min(self._choices(self._static_treatments()), key=_error)
+        return static if static.error <= STATIC_ERROR * token.error else token
 
     def error(self, treatment: Treatment) -> float:
         """About what a treatment will leave, relative to the true product's spread over tokens."""
@@ -83,7 +98,10 @@ class TreatmentSearch:
         left = weight + _COMPENSATED * (rounded.values * rounded.scales - weight)
         return relative_error(treatment.activations.round_trip(rows) @ left, truth)
 
-    def _treatments(self) -> Iterator[Treatment]:
+    def _choices(self, treatments: Iterable[Treatment]) -> Iterator[Choice]:
+        return (Choice(each, self.error(each)) for each in treatments)
+
+    def _token_treatments(self) -> Iterator[Treatment]:
         if self.linear.kind == "ffn_out":
             # GELU's output cannot be smoothed for nothing: no linear step before it could take the scale. As
             # an extra multiplication it paid in two layers of twelve (docs/int8.md).
@@ -92,6 +110,13 @@ class TreatmentSearch:
         yield Treatment(SYMMETRIC)
         for exponent in EXPONENTS:
             yield Treatment(SYMMETRIC, exponent, self._smoothing(exponent))
+
+    def _static_treatments(self) -> Iterator[Treatment]:
+        for exponent in EXPONENTS:
+            smoothing = self._smoothing(exponent)
+            extremes = smoothing.apply(np.stack([self.sample.lowest, self.sample.highest]))
+            scale = _HEADROOM * float(np.abs(extremes).max()) / (255 - SYMMETRIC.zero_point)
+            yield Treatment(StaticScale(scale, SYMMETRIC.zero_point), exponent, smoothing)
 
     def _smoothing(self, exponent: float) -> Smoothing:
         lowest, highest = self.sample.lowest, self.sample.highest
@@ -103,3 +128,7 @@ class TreatmentSearch:
         # Only the ratios between channels matter; around 1 the numbers stay far from overflow.
         scale /= np.exp(np.log(scale).mean())
         return Smoothing(scale.astype(np.float32), shift.astype(np.float32))
+
+
+def _error(choice: Choice) -> float:
+    return choice.error
