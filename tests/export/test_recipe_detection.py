@@ -121,6 +121,19 @@ def test_the_folders_own_name_comes_before_that_of_what_it_was_made_from(tmp_pat
     assert detected(folder).recipe == E5_INSTRUCT
 
 
+def test_a_guess_brings_its_pooling(tmp_path):
+    assert detected(write_folder(tmp_path / "bge-small-en-v1.5", BERT)).pooling == "cls"
+
+
+def test_a_length_of_all_positions_needs_no_note(tmp_path):
+    folder = write_folder(tmp_path / "multilingual-e5-base", XLM_ROBERTA)
+    most = XLM_ROBERTA.positions - XLM_ROBERTA.position_offset
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": most})
+    choice = detected(folder)
+    assert choice.max_tokens == most
+    assert len(choice.notes) == 1, "of the guess by name only"
+
+
 def test_a_model_on_the_hub_is_not_known_by_what_it_was_made_from(folder):
     write_config(folder, XLM_ROBERTA, _name_or_path="intfloat/multilingual-e5-base")
     checkpoint = open_checkpoint(str(folder))

@@ -183,8 +183,8 @@ def _conflict(source: str, asked: Recipe, found: Recipe) -> RecipeError:
 
 
 def _with_task(recipe: Recipe, found: Recipe | None) -> Recipe:
-    """Where both take a task in the same words, the checkpoint's prompt may know the usual one."""
-    if found is None or found.default_task is None or found.query_template != recipe.query_template:
+    """The checkpoint's prompt may know the usual task. The templates agree, or nothing came this far."""
+    if found is None or found.default_task is None:
         return recipe
     return replace(recipe, default_task=found.default_task)
 
