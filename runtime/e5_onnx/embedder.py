@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.errors import RoleMissingError, TruncationWarning
+from e5_onnx.inference.batching import CHUNK_TEXTS, DEFAULT_PADDED_TOKENS
 from e5_onnx.inference.encoded import Encoded
 from e5_onnx.inference.engine import Request
 from e5_onnx.inference.exact_int8 import ExactInt8
 from e5_onnx.inference.lifetime import Lifetime
-from e5_onnx.inference.options import DEFAULT_TOKEN_BUDGET, Mode, Options
+from e5_onnx.inference.options import Mode, Options
 from e5_onnx.machine.threads import choose_threads
 from e5_onnx.model_folder.folder import folder_path
 from e5_onnx.model_folder.manifest import Manifest
@@ -40,7 +41,7 @@ class Embedder:
         folder: str | os.PathLike[str],
         *,
         threads: int | None = None,
-        token_budget: int = DEFAULT_TOKEN_BUDGET,
+        token_budget: int = DEFAULT_PADDED_TOKENS,
         overflow: OverflowPolicy = "warn",
         verify: bool = False,
         fingerprint: str | None = None,
@@ -54,7 +55,7 @@ class Embedder:
         Args:
             folder: A model folder made by `e5-export`.
             threads: Of the session; None chooses by CPU affinity and cgroup quota.
-            token_budget: The largest batch, in texts x tokens of its longest. Bounds memory, not results.
+            token_budget: Maximum of padded tokens in a batch (texts x longest). Bounds memory, not results.
             overflow: What becomes of texts that are too long: `warn` cuts and warns once a call, `truncate`
                 cuts, `error` raises before any work, `window` embeds documents in overlapping windows.
             verify: Whether to hash every byte of the weights first, and not only a sample.
@@ -179,7 +180,7 @@ class Embedder:
         """
         first, truncated = 0, 0
         try:
-            for chunk in chunks(each_text(texts)):
+            for chunk in chunks(each_text(texts), CHUNK_TEXTS):
                 encoded = self._lifetime.get().encode(
                     chunk, self._request(role, task, overflow, first_index=first)
                 )
@@ -223,7 +224,7 @@ class Embedder:
         return self._lifetime.get().encode_ids(ids)
 
     def close(self) -> None:
-        """Lets go of the model; a second call does nothing."""
+        """Releases the model; a second call does nothing."""
         self._lifetime.end()
 
     def _request(
@@ -242,9 +243,8 @@ class Embedder:
         self.close()
 
     def __repr__(self) -> str:
-        return (
-            f"Embedder({str(self._path)!r}, precision={self._manifest.precision!r}, threads={self._threads})"
-        )
+        precision = self._manifest.precision
+        return f"Embedder({str(self._path)!r}, {precision=}, threads={self._threads})"
 
     def __reduce__(self) -> tuple[Callable[..., Embedder], tuple[Path]]:
         return partial(Embedder, **asdict(self._options)), (self._path.absolute(),)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from e5_onnx.errors import FingerprintError, FormatVersionError, ManifestError, OptionError
+from e5_onnx.inference.batching import DEFAULT_PADDED_TOKENS
 from e5_onnx.inference.engine import Engine
 from e5_onnx.inference.exact_int8 import needs_exact_kernels
-from e5_onnx.inference.options import DEFAULT_TOKEN_BUDGET, Options
+from e5_onnx.inference.options import Options
 from e5_onnx.inference.session import INPUTS, Session, require_onnxruntime
 from e5_onnx.model_folder.folder import ModelFolder, open_folder
 from e5_onnx.model_folder.manifest import FORMAT_VERSION, GRAPH_NAME, Manifest
@@ -66,7 +67,7 @@ def open_frugal_engine(opened: ModelFolder, threads: int) -> Engine:
     session = Session(opened.path, threads, exact_int8=exact, prepack=False)
     _check_graph(session, opened.manifest)
     tokenizer = open_tokenizer(opened.path, opened.manifest, "tokenizers")
-    return Engine(opened.manifest, tokenizer, session, DEFAULT_TOKEN_BUDGET)
+    return Engine(opened.manifest, tokenizer, session, DEFAULT_PADDED_TOKENS)
 
 
 def _check_graph(session: Session, manifest: Manifest) -> None:

@@ -251,7 +251,7 @@ def test_a_shard_without_rows_has_a_chunk_without_rows(tmp_path: Path) -> None:
 
 
 def test_long_texts_make_smaller_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("e5_onnx.bulk.chunks._CHUNK_CHARACTERS", 1000)
+    monkeypatch.setattr("e5_onnx.bulk.chunks.CHUNK_CHARACTERS", 1000)
     file = recognise_format(write("jsonl", tmp_path, [{"text": "m" * 50}] * 300))
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
     chunks = list(reader.chunks([ShardPlan([300], 300).shard(0, 300)]))

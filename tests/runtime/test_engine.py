@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from e5_onnx.inference.engine import CALLERS_BUDGET, Engine, Request, merge_rows
+from e5_onnx.inference.batching import THREAD_PADDED_TOKENS
+from e5_onnx.inference.engine import Engine, Request, merge_rows
 from e5_onnx.inference.options import Options
 from e5_onnx.opening import open_engine
 from e5_onnx.tokens.overflow import TokenRows
@@ -64,7 +65,7 @@ class Meeting:
 def together(engine: Engine, callers: int, budget: int, lengths: Iterator[int]) -> list[tuple[int, int]]:
     """Shapes of the batches of rows of these lengths, every one of which met `callers` - 1 others."""
     session = Meeting(callers)
-    several = replace(engine, session=session, callers=callers, token_budget=budget)  # type: ignore[arg-type]
+    several = replace(engine, session=session, callers=callers, max_padded_tokens=budget)  # type: ignore[arg-type]
     rows = [np.full(length, number, np.int64) for number, length in enumerate(lengths)]
     vectors = several._run(rows)
     assert vectors[:, 0].tolist() == [len(row) * number for number, row in enumerate(rows)]
@@ -85,12 +86,12 @@ def test_batches_that_run_together_keep_to_the_budget(engine: Engine, callers: i
 
 
 def test_one_thread_has_no_batch_larger_than_its_cache(engine: Engine) -> None:
-    shapes = together(engine, 2, 1 << 20, iter([64] * 4 * (CALLERS_BUDGET // 64)))
-    assert shapes == [(CALLERS_BUDGET // 64, 64)] * 4
+    shapes = together(engine, 2, 1 << 20, iter([64] * 4 * (THREAD_PADDED_TOKENS // 64)))
+    assert shapes == [(THREAD_PADDED_TOKENS // 64, 64)] * 4
 
 
 def test_one_caller_has_the_whole_budget(engine: Engine) -> None:
     session = SimpleNamespace(run=lambda ids, _: np.full((len(ids), 32), len(ids), np.float32))
-    alone = replace(engine, session=session, token_budget=1024)  # type: ignore[arg-type]
+    alone = replace(engine, session=session, max_padded_tokens=1024)  # type: ignore[arg-type]
     rows = [np.zeros(16, np.int64)] * 64
     assert alone._run(rows)[:, 0].tolist() == [64] * 64

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from e5_onnx.text_input.streaming import CHUNK_TEXTS, chunks
+from e5_onnx.inference.batching import CHUNK_TEXTS
+from e5_onnx.text_input.streaming import chunks
 
 
 class BrokenSourceError(Exception):
@@ -41,5 +42,5 @@ def test_nothing_is_read_ahead_of_a_chunk() -> None:
             read.append(item)
             yield item
 
-    next(chunks(source()))
+    next(chunks(source(), CHUNK_TEXTS))
     assert len(read) == CHUNK_TEXTS

@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from e5_onnx import Embedder
-from e5_onnx.inference.engine import CALLERS_BUDGET
+from e5_onnx.inference.batching import CHUNK_TEXTS, THREAD_PADDED_TOKENS
 from e5_onnx.machine.threads import choose_threads
-from e5_onnx.text_input.streaming import CHUNK_TEXTS
 
 
 class GraphAlone:
@@ -18,7 +17,7 @@ class GraphAlone:
 
     def __init__(self, folder: Path, texts: Sequence[str], threads: int | None = None) -> None:
         self._workers = choose_threads(threads).count
-        self._model = Embedder(folder, threads=1, token_budget=CALLERS_BUDGET, overflow="truncate")
+        self._model = Embedder(folder, threads=1, token_budget=THREAD_PADDED_TOKENS, overflow="truncate")
         limit = self._model.max_tokens
         ids = [row[:limit] for row in self._model.tokenize(texts, role="document")]
         self._chunks = [ids[start : start + CHUNK_TEXTS] for start in range(0, len(ids), CHUNK_TEXTS)]

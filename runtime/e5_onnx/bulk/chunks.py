@@ -15,10 +15,7 @@ from e5_onnx.bulk.plan import Shard, Slice
 from e5_onnx.bulk.rows import PIECE_ROWS, Flaw, RowReader, Rows
 from e5_onnx.bulk.survey import Survey
 from e5_onnx.bulk_job import ID, BadRowPolicy, Columns
-from e5_onnx.text_input.streaming import CHUNK_TEXTS
-
-# Long texts fill batches with fewer of them, and a chunk is what a stopped run still finishes.
-_CHUNK_CHARACTERS: Final = 1 << 16
+from e5_onnx.inference.batching import CHUNK_CHARACTERS, CHUNK_TEXTS
 
 _NO_ID: Final = Flaw("its id is null")
 _NO_TEXT: Final = Flaw("the text is empty or blank")
@@ -220,7 +217,7 @@ class _OpenChunk:
 
     @property
     def is_full(self) -> bool:
-        return len(self.texts) >= CHUNK_TEXTS or sum(map(len, filter(None, self.texts))) >= _CHUNK_CHARACTERS
+        return len(self.texts) >= CHUNK_TEXTS or sum(map(len, filter(None, self.texts))) >= CHUNK_CHARACTERS
 
     def close(self) -> Chunk:
         columns = pa.concat_tables([self.schema.empty_table(), *self.tables])

@@ -25,7 +25,7 @@ from e5_onnx.bulk.survey import Survey
 from e5_onnx.bulk_job import EMBEDDING, Job
 from e5_onnx.embedder import Embedder
 from e5_onnx.errors import E5Error
-from e5_onnx.inference.engine import CALLERS_BUDGET
+from e5_onnx.inference.batching import THREAD_PADDED_TOKENS
 from e5_onnx.machine.atomic_file import atomic_file
 from e5_onnx.recipes import Role
 
@@ -98,7 +98,7 @@ def open_bulk_model(job: Job) -> Embedder:
     Raises:
         E5Error: A leaf of it.
     """
-    return Embedder(job.model, threads=1, token_budget=CALLERS_BUDGET, tokenizer=job.tokenizer)
+    return Embedder(job.model, threads=1, token_budget=THREAD_PADDED_TOKENS, tokenizer=job.tokenizer)
 
 
 def do_shards(

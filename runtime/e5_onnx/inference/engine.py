@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.errors import OptionError
-from e5_onnx.inference.batching import pad, plan_batches
+from e5_onnx.inference.batching import concurrent_limit, pad, plan_batches
 from e5_onnx.inference.encoded import Encoded
 from e5_onnx.inference.session import Session
 from e5_onnx.model_folder.manifest import Manifest
@@ -20,9 +19,6 @@ from e5_onnx.text_input.texts import check_texts
 from e5_onnx.tokens.overflow import TokenRows, check_policy, fit
 from e5_onnx.tokens.tokenization import OverflowPolicy, TextTokenizer, TokenizedText
 from e5_onnx.tokens.windows import merge_windows
-
-# Cells of a batch that one thread works on alone: larger ones leave its cache (perf/README.md).
-CALLERS_BUDGET: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +46,14 @@ class Engine:
         manifest: Of the folder.
         tokenizer: Its tokenizer.
         session: Its graph.
-        token_budget: The largest batch, in texts x tokens of its longest.
-        callers: Batches that run at once, each in a Python thread; together they keep to the budget.
+        max_padded_tokens: The maximum of padded tokens of all batches that run at the same time.
+        callers: Batches that run at once, each in a Python thread.
     """
 
     manifest: Manifest
     tokenizer: TextTokenizer
     session: Session
-    token_budget: int
+    max_padded_tokens: int
     callers: int = 1
 
     def encode(self, texts: Iterable[str], request: Request) -> Encoded:
@@ -90,14 +86,15 @@ class Engine:
         def run(batch: list[int]) -> None:
             vectors[batch] = self.session.run(*pad([rows[index] for index in batch]))
 
+        limit = concurrent_limit(self.max_padded_tokens, self.callers)
+        batches = plan_batches([len(row) for row in rows], limit)
         if self.callers == 1:
-            for batch in plan_batches([len(row) for row in rows], self.token_budget):
+            for batch in batches:
                 run(batch)
         else:
-            budget = min(CALLERS_BUDGET, self.token_budget // self.callers)
             with ThreadPoolExecutor(self.callers) as pool:
                 # Taken one by one, so that an error of any batch is raised here.
-                for _ in pool.map(run, plan_batches([len(row) for row in rows], budget)):
+                for _ in pool.map(run, batches):
                     pass
         return vectors
 

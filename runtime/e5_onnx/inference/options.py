@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 from e5_onnx.errors import OptionError
 from e5_onnx.inference.exact_int8 import ExactInt8
@@ -12,9 +12,6 @@ from e5_onnx.tokens.overflow import check_policy
 from e5_onnx.tokens.tokenization import OverflowPolicy, TokenizerChoice
 
 Mode = Literal["auto", "latency", "throughput"]
-
-# Cells of a batch's grid: with it a batch of the large model takes about half a gigabyte.
-DEFAULT_TOKEN_BUDGET: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)

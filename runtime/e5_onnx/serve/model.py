@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx.inference.engine import CALLERS_BUDGET, Engine, merge_rows
-from e5_onnx.inference.options import DEFAULT_TOKEN_BUDGET, Options
+from e5_onnx.inference.batching import DEFAULT_PADDED_TOKENS, THREAD_PADDED_TOKENS
+from e5_onnx.inference.engine import Engine, merge_rows
+from e5_onnx.inference.options import Options
 from e5_onnx.machine.threads import choose_threads
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME, Manifest
 from e5_onnx.opening import open_engine
@@ -54,7 +55,7 @@ class ServedModel:
         threads = choose_threads(settings.threads).count
         options = Options(
             threads=threads,
-            token_budget=DEFAULT_TOKEN_BUDGET,
+            token_budget=DEFAULT_PADDED_TOKENS,
             overflow=settings.overflow,
             verify=False,
             fingerprint=None,
@@ -76,7 +77,7 @@ class ServedModel:
         self._dispatcher = Dispatcher(
             self._engine.session.run,
             callers=self._engine.callers,
-            budget=CALLERS_BUDGET * threads // self._engine.callers,
+            budget=THREAD_PADDED_TOKENS * threads // self._engine.callers,
             queue_tokens=settings.limits.queue_tokens,
             on_batch=on_batch,
         )

@@ -16,9 +16,11 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from e5_onnx.inference.batching import BatchShape
+
 T = TypeVar("T")
 
-# Cells a request gets in its first turn, in which it runs beside other fresh ones.
+# Padded tokens of a request in its first turn, in which it runs beside other fresh ones.
 _FIRST_TURN: Final = 256
 
 
@@ -147,15 +149,14 @@ class FairQueue:
 
     def _fill(self, tickets: Iterable[Ticket], *, turn: int) -> Batch:
         parts: list[tuple[Ticket, int]] = []
-        longest = 0
+        shape = BatchShape(self._budget)
         for ticket in tickets:
             taken = 0
             while ticket.waiting:
                 length = len(ticket.rows[ticket.waiting[-1]])
-                grid = max(longest, length) * (len(parts) + 1)
-                if parts and (grid > self._budget or (taken + 1) * length > max(turn, length)):
+                is_turn_over = parts and (taken + 1) * length > max(turn, length)
+                if is_turn_over or not shape.add(length):
                     break
-                longest = max(longest, length)
                 parts.append((ticket, self._take(ticket, length)))
                 taken += 1
         return Batch(parts)

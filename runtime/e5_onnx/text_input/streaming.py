@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
-# Texts that are sorted by length together: enough to fill batches evenly, a few megabytes of vectors.
-CHUNK_TEXTS: Final = 512
 
-
-def chunks(items: Iterable[T], size: int = CHUNK_TEXTS) -> Iterator[list[T]]:
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yields lists of up to `size` consecutive items.
 
     If the iterable raises, the items before the error are yielded first and the error follows, so that a
