@@ -102,6 +102,15 @@ def test_the_api_reference_has_every_public_name() -> None:
     assert shown | set(e5_onnx.errors.__all__) == set(e5_onnx.__all__) - {"__version__"}
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8").partition("\nnav:\n")[2]
+    hook = (ROOT / "docs" / "site_pages.py").read_text("utf-8")
+    outside = re.findall(r'^    "\S+\.md": "(\S+\.md)",$', hook, re.MULTILINE)
+    assert len(outside) > 5
+    pages = [*outside, *(file.name for file in (ROOT / "docs").glob("*.md"))]
+    assert sorted(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)) == sorted(pages)
+
+
 def test_every_version_has_a_date_and_the_newest_is_that_of_the_package() -> None:
     heads = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     versions = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d", head) for head in heads[1:]]
