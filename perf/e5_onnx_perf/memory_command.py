@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from e5_onnx import Embedder
+from e5_onnx_export.cards.parts import table
 from e5_onnx_perf.bulk_runs.command_line import require_at_least
 from e5_onnx_perf.process_memory import Memory, memory
 
@@ -42,8 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command; 1 if memory ratchets."""
     require_at_least(parsed, {"batches": 2, "seed": 0})
-    held = watch(parsed.folder, parsed.batches, parsed.seed)
-    facts = judge(held)
+    held = watch_growth(parsed.folder, parsed.batches, parsed.seed)
+    facts = judge_growth(held)
     sys.stdout.write(json.dumps(facts) + "\n" if parsed.json else _table(held, facts))
     return int(bool(facts["ratchets"]))
 
@@ -61,7 +62,7 @@ class Held:
     memory: Memory
 
 
-def watch(folder: Path, batches: int, seed: int) -> list[Held]:
+def watch_growth(folder: Path, batches: int, seed: int) -> list[Held]:
     """Returns what the process holds after each call."""
     generator = np.random.default_rng(seed)
     held, texts = [], 0
@@ -76,7 +77,7 @@ def watch(folder: Path, batches: int, seed: int) -> list[Held]:
     return held
 
 
-def judge(held: Sequence[Held]) -> dict[str, float | bool]:
+def judge_growth(held: Sequence[Held]) -> dict[str, float | bool]:
     """Compares the peak of the first hundred texts with that of all others."""
     settled = (number for number, now in enumerate(held, 1) if now.texts >= _SETTLING)
     calls = min(next(settled, len(held)), len(held) - 1)
@@ -94,15 +95,15 @@ def judge(held: Sequence[Held]) -> dict[str, float | bool]:
 
 def _table(held: Sequence[Held], facts: Mapping[str, float | bool]) -> str:
     tenth = -(-len(held) // 10)
-    lines = ["| calls | peak heap MB | peak resident MB |", "|---|---|---|"]
+    rows = []
     for start in range(0, len(held), tenth):
         part = held[start : start + tenth]
         heap = max(now.memory.anonymous_mb for now in part)
         resident = max(now.memory.resident_mb for now in part)
-        lines.append(f"| {start + 1} to {start + len(part)} | {heap:.0f} | {resident:.0f} |")
+        rows.append((f"{start + 1} to {start + len(part)}", f"{heap:.0f}", f"{resident:.0f}"))
     verdict = "grows" if facts["ratchets"] else "does not grow"
-    lines.append(
-        f"\nMemory {verdict}: over {facts['texts']:,} texts the heap's peak is {facts['growth']} times that "
-        f"of the first {_SETTLING}."
+    return (
+        f"{table(('calls', 'peak heap MB', 'peak resident MB'), rows)}\n\nMemory {verdict}: over "
+        f"{facts['texts']:,} texts the heap's peak is {facts['growth']} times that of the first "
+        f"{_SETTLING}.\n"
     )
-    return "\n".join(lines) + "\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from e5_onnx.errors import MissingExtraError, OptionError
+from e5_onnx_export.cards.parts import table
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.errors import TaskRunError
 
@@ -46,7 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.out is not None:
         write_json({"model": model.mteb_model_meta.name, "revision": model.mteb_model_meta.revision,
                     "results": results}, parsed.out)  # fmt: skip
-    sys.stdout.write(table(results))
+    sys.stdout.write(score_table(results))
     return 0
 
 
@@ -78,16 +79,15 @@ def evaluate(model: Any, tasks: Sequence[Any]) -> list[dict[str, Any]]:  # noqa:
     return found
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
+def score_table(results: Sequence[dict[str, Any]]) -> str:
     """The main score of each task, split and subset, on a scale of 0 to 100, in Markdown."""
-    lines = ["| task | split | subset | score |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| {result['task_name']} | {split} | {row['hf_subset']} | {_PERCENT * row['main_score']:.2f} |"
+    cells = [
+        (result["task_name"], split, row["hf_subset"], f"{_PERCENT * row['main_score']:.2f}")
         for result in results
         for split, rows in result["scores"].items()
         for row in rows
     ]
-    return "\n".join(lines) + "\n"
+    return table(("task", "split", "subset", "score"), cells) + "\n"
 
 
 def _tasks(mteb: Any, names: Sequence[str], languages: str | None) -> list[Any]:  # noqa: ANN401

@@ -13,7 +13,7 @@ from browser import browser_page, needs_browser
 from small_data import write_data, write_questions
 
 from e5_onnx.errors import MissingExtraError
-from e5_onnx_perf.accuracy.page import _explain, write_page
+from e5_onnx_perf.accuracy.page import _explain, write_accuracy_page
 from e5_onnx_perf.accuracy.pictures import difference_pictures, readable
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.report.page import environment
@@ -72,7 +72,7 @@ def test_what_comes_from_outside_is_escaped(page: Path, tmp_path: Path) -> None:
     values = json.loads((page.parent / "accuracy.json").read_text("utf-8"))
     values["candidates"][0]["name"] = '<script>alert("x")</script>'
     values["candidates"][0]["fidelity"]["worst_texts"][0]["text"] = "<img src=x onerror=alert(1)>"
-    write_page(values, tmp_path / "page.html")
+    write_accuracy_page(values, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text("utf-8")
     assert "<script>alert" not in text
     assert "<img" not in text

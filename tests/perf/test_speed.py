@@ -19,7 +19,7 @@ from e5_onnx_perf.speed.cold_start import measure_cold_start
 from e5_onnx_perf.speed.command import write_results
 from e5_onnx_perf.speed.engine import EngineSpec, import_engine
 from e5_onnx_perf.speed.measure import Comparison, Measured, Round, Timing, spread, warmed_up
-from e5_onnx_perf.speed.results import results
+from e5_onnx_perf.speed.results import speed_results
 from e5_onnx_perf.speed.scaling import measure_scaling
 from e5_onnx_perf.speed.sharing import measure_sharing
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
@@ -196,7 +196,7 @@ def values() -> dict[str, Any]:
         measured("torch", [3.0, 5.0, 16.0], precision="fp32"),
     ]
     workload = Workload("8x16", ((16,) * 8,))
-    found = results(Comparison(engines, {"openvino": "it is not installed"}, 0.1), [workload],
+    found = speed_results(Comparison(engines, {"openvino": "it is not installed"}, 0.1), [workload],
                     threads=2, rounds=3, command="e5-perf speed int8")  # fmt: skip
     sums = {"pss_mb": 410.0, "resident_mb": 600.0, "anonymous_mb": 90.0, "load_s": 0.2}
     return {

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx_perf.accuracy.scores import Doubles
+from e5_onnx_export.arrays import Doubles
 from e5_onnx_perf.accuracy.statistics import Counts, Statistic
 
 _AT_ONCE: Final = 100

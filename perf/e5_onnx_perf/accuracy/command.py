@@ -17,10 +17,10 @@ from e5_onnx_perf.accuracy.data_folder import open_data
 from e5_onnx_perf.accuracy.instructions import CONVENTIONS, TASKS, TaskName
 from e5_onnx_perf.accuracy.observations import ObservationStore
 from e5_onnx_perf.accuracy.open_models import open_models
-from e5_onnx_perf.accuracy.page import require_page_tools, write_page
+from e5_onnx_perf.accuracy.page import require_page_tools, write_accuracy_page
 from e5_onnx_perf.accuracy.plan import FEWEST, AccuracyRequest, plan_units
 from e5_onnx_perf.accuracy.published import published_table
-from e5_onnx_perf.accuracy.results import results, write_json
+from e5_onnx_perf.accuracy.results import accuracy_results, write_json
 from e5_onnx_perf.accuracy.run import observe_all
 from e5_onnx_perf.accuracy.scores import require_scipy
 from e5_onnx_perf.accuracy.squad import name_retrieval_file
@@ -93,7 +93,7 @@ def run(parsed: argparse.Namespace) -> int:
     observations = [observe_all(model, units, store, progress=progress) for model in models]
     progress.step(f"drawing {draws.resamples:,} resamples")
     compared = compare(units, observations, margin=margin, draws=draws)
-    values = results(
+    values = accuracy_results(
         models, compared, units, request=request, margin=margin, draws=draws, command=_command(parsed)
     )
     sys.stdout.write(write_results(values, parsed.out))
@@ -112,7 +112,7 @@ def write_results(values: dict[str, Any], out: Path) -> str:
     table = "\n".join(part for part in parts if part)
     write_json(values, out / RESULTS_NAME)
     (out / TABLE_NAME).write_text(table, "utf-8")
-    write_page(values, out / PAGE_NAME)
+    write_accuracy_page(values, out / PAGE_NAME)
     return table
 
 

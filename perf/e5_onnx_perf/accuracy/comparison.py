@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from e5_onnx_export.arrays import Doubles
 from e5_onnx_perf.accuracy.bootstrap import Interval, Resampled, interval, resample
 from e5_onnx_perf.accuracy.fidelity_report import fidelity_of
 from e5_onnx_perf.accuracy.instructions import TASKS
-from e5_onnx_perf.accuracy.scores import Doubles
 from e5_onnx_perf.accuracy.units import Observation, Score, Unit
 from e5_onnx_perf.accuracy.verdict import Margin, judge
 

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from e5_onnx_export.arrays import Doubles, Floats
 from e5_onnx_perf.accuracy.instructions import DOCUMENT, Side, TaskName
-from e5_onnx_perf.accuracy.scores import Doubles, Floats
 from e5_onnx_perf.accuracy.units import Encode, Observation, Score, Unit, digest
 
 _NEIGHBOURS: Final = 10

@@ -28,7 +28,7 @@ def require_page_tools() -> None:
     require_matplotlib()
 
 
-def write_page(values: Mapping[str, Any], path: Path) -> None:
+def write_accuracy_page(values: Mapping[str, Any], path: Path) -> None:
     """Writes the page of what accuracy.json holds."""
     shown = {
         **values,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from statistics import mean
 from typing import Any, Final
 
+from e5_onnx_export.cards.parts import table
+
 # multilingual-e5-small, cosine Spearman x 100 on the test sets: embeddings-benchmark/results,
 # intfloat__multilingual-e5-small/fd1525a9, STSBenchmarkMultilingualSTS.json. Made with mteb 1.18.0, which
 # gives STS texts no prefix. Japanese is not among them.
@@ -31,7 +33,6 @@ def published_table(values: Mapping[str, Any]) -> str:
     rows = {language: [*own, PUBLISHED_E5_SMALL[language]] for language, own in scores.items()}
     rows[f"mean of {len(rows)}"] = [mean(column) for column in zip(*rows.values(), strict=True)]
     names = [values["reference"]["name"], *(candidate["name"] for candidate in values["candidates"])]
-    head = ["STS-B, Spearman", *names, "published e5-small"]
-    lines = [head, ["---"] * len(head)]
-    lines += [[language, *(f"{score:.2f}" for score in own)] for language, own in rows.items()]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    head = ("STS-B, Spearman", *names, "published e5-small")
+    cells = [(language, *(f"{score:.2f}" for score in own)) for language, own in rows.items()]
+    return table(head, cells) + "\n"

@@ -17,12 +17,13 @@ from e5_onnx_perf.accuracy.measured_model import MeasuredModel
 from e5_onnx_perf.accuracy.plan import AccuracyRequest
 from e5_onnx_perf.accuracy.units import Unit
 from e5_onnx_perf.accuracy.verdict import Margin
+from e5_onnx_perf.report.page import write_text
 
 _TOOLS: Final = ("e5-onnx", "onnxruntime", "tokenizers", "numpy", "scipy", "torch", "transformers")
 _KEPT: Final = ("size_bytes", "precision", "dimension", "fingerprint")
 
 
-def results(  # noqa: PLR0913 - each is a part of the file
+def accuracy_results(  # noqa: PLR0913 - each is a part of the file
     models: Sequence[MeasuredModel],
     compared: Sequence[Mapping[str, Any]],
     units: Sequence[Unit],
@@ -56,7 +57,7 @@ def results(  # noqa: PLR0913 - each is a part of the file
         "instructions": _instructions(units, models[0]),
         "data": [{"task": unit.task, "language": unit.language, "sha256": unit.digest()} for unit in units],
         "machine": {"cpu": cpu.model, "features": list(cpu.features), "system": platform.system()},
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **installed_versions(_TOOLS)},
         "date": datetime.now(UTC).date().isoformat(),
         "command": command,
     }
@@ -64,9 +65,7 @@ def results(  # noqa: PLR0913 - each is a part of the file
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:
     """Writes a JSON file, all of it or nothing."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
-    part.replace(path)
+    write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
 
 
 def _model(model: MeasuredModel) -> dict[str, Any]:
@@ -82,9 +81,10 @@ def _instructions(units: Sequence[Unit], model: MeasuredModel) -> dict[str, list
     return found
 
 
-def _versions() -> dict[str, str]:
+def installed_versions(tools: Sequence[str]) -> dict[str, str]:
+    """The version of each distribution that is installed."""
     found = {}
-    for tool in _TOOLS:
+    for tool in tools:
         try:
             found[tool] = version(tool)
         except PackageNotFoundError:

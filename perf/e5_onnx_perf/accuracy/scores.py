@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from e5_onnx.errors import MissingExtraError
+from e5_onnx_export.arrays import Doubles, Floats
 
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Integers = NDArray[np.int64]
+Places = NDArray[np.int64]
 
 _CUTOFF: Final = 10
 _ROWS_AT_ONCE: Final = 1024
@@ -55,7 +54,7 @@ def require_scipy() -> None:
         raise MissingExtraError("perf", "scipy") from error
 
 
-def nearest(queries: Floats, candidates: Floats) -> Integers:
+def nearest(queries: Floats, candidates: Floats) -> Places:
     """The number of each query's nearest candidate by cosine, the first of equals.
 
     Args:
@@ -70,12 +69,12 @@ def nearest(queries: Floats, candidates: Floats) -> Integers:
     return np.concatenate(found).astype(np.int64)
 
 
-def accuracy_items(found: Integers) -> Doubles:
+def accuracy_items(found: Places) -> Doubles:
     """100 for each query i whose nearest candidate is candidate i, else 0; int64 [n] to float64 [n]."""
     return np.where(found == np.arange(len(found)), 100.0, 0.0)
 
 
-def f1_items(found: Integers) -> Doubles:
+def f1_items(found: Places) -> Doubles:
     """Each query's part of F1, whose mean mteb reports for Tatoeba and BUCC: int64 [n] to float64 [n].
 
     mteb takes the support-weighted F1 of the classes 0 to n - 1, each of which is right once. A class that
@@ -86,7 +85,7 @@ def f1_items(found: Integers) -> Doubles:
     return np.where(found == np.arange(len(found)), 200.0 / (1 + named), 0.0)
 
 
-def ranks_of_relevant(queries: Floats, documents: Floats, relevant: Integers) -> Integers:
+def ranks_of_relevant(queries: Floats, documents: Floats, relevant: Places) -> Places:
     """Where each query's one relevant document stands, 1 for the first; equals come before it.
 
     Args:
@@ -106,16 +105,16 @@ def ranks_of_relevant(queries: Floats, documents: Floats, relevant: Integers) ->
     return np.concatenate(found).astype(np.int64)
 
 
-def ndcg_items(ranks: Integers) -> Doubles:
+def ndcg_items(ranks: Places) -> Doubles:
     """nDCG@10 x 100 of each query with one relevant document: 1 / log2(rank + 1), 0 beyond the tenth."""
     return np.where(ranks <= _CUTOFF, 100.0 / np.log2(ranks + 1), 0.0)
 
 
-def hit_items(ranks: Integers) -> Doubles:
+def hit_items(ranks: Places) -> Doubles:
     """100 for each query whose relevant document comes first."""
     return np.where(ranks == 1, 100.0, 0.0)
 
 
-def mrr_items(ranks: Integers) -> Doubles:
+def mrr_items(ranks: Places) -> Doubles:
     """Reciprocal rank x 100 of each query, 0 beyond the tenth."""
     return np.where(ranks <= _CUTOFF, 100.0 / ranks, 0.0)

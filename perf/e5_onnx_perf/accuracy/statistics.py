@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx_perf.accuracy.scores import Doubles, spearman
+from e5_onnx_export.arrays import Doubles
+from e5_onnx_perf.accuracy.scores import spearman
 
 Counts = NDArray[np.int64]
 

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from e5_onnx.errors import OptionError
 from e5_onnx.machine.threads import choose_threads
 from e5_onnx.silent import onnxruntime
+from e5_onnx_export.arrays import Floats
+from e5_onnx_export.cards.parts import table
 from e5_onnx_perf.attention.operators import MASKLESS, OPERATORS, open_operator
 
 TEXT: Final = """\
@@ -26,7 +28,6 @@ length: they would be wrong. The largest difference from the first operator on r
 
 EXAMPLE: Final = "  e5-perf attention-operators --hidden 1024 --heads 16 --threads 2"
 
-Floats = NDArray[np.float32]
 _SECONDS: Final = 0.15  # of an operator in a round
 _ROUNDS: Final = 5
 
@@ -109,11 +110,10 @@ def _real_rows(context: Floats, lengths: Sequence[int]) -> Floats:
 
 
 def _table(found: Mapping[str, Mapping[str, Timed]]) -> str:
-    lines = ["| ms of one layer | " + " | ".join(found) + " | largest difference |"]
-    lines.append("| --- |" + " --- |" * (len(found) + 1))
+    rows = []
     for name in OPERATORS:
         timed = [row.get(name) for row in found.values()]
         cells = ["" if one is None else f"{one.milliseconds:.2f}" for one in timed]
         difference = max(one.difference for one in timed if one is not None)
-        lines.append(f"| {name} | {' | '.join(cells)} | {difference:.0e} |")
-    return "\n".join(lines) + "\n"
+        rows.append((name, *cells, f"{difference:.0e}"))
+    return table(("ms of one layer", *found, "largest difference"), rows) + "\n"

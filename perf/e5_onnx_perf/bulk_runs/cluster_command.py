@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from e5_onnx.bulk.run import embed_here, run_bulk
 from e5_onnx.bulk_job import Columns, Job
+from e5_onnx_export.cards.parts import table
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.bulk_runs.command_line import add_shared_arguments, open_corpus, require_at_least
@@ -135,15 +136,13 @@ def _address(cpus: Sequence[int]) -> Iterator[str | None]:
 
 
 def _table(values: Values) -> str:
-    lines = [
-        "| way | tokens/s, start included | tokens/s, steady | of one process, 2 CPUs | first shard after, s "
-        "| a shard of one row, ms |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {row['name']} | {row['tokens_per_s']:,} | {row['steady_tokens_per_s']:,} | "
-        f"{row['steady_ratio_to_one_process']:.2f} | {row['start_s']:.1f} | "
-        f"{row['ms_a_shard_of_one_row']:.1f} |"
-        for row in values["ways"]
-    ]
-    return "\n".join(lines) + "\n"
+    columns = {
+        "way": ("name", "{}"),
+        "tokens/s, start included": ("tokens_per_s", "{:,}"),
+        "tokens/s, steady": ("steady_tokens_per_s", "{:,}"),
+        "of one process, 2 CPUs": ("steady_ratio_to_one_process", "{:.2f}"),
+        "first shard after, s": ("start_s", "{:.1f}"),
+        "a shard of one row, ms": ("ms_a_shard_of_one_row", "{:.1f}"),
+    }
+    cells = [tuple(form.format(row[key]) for key, form in columns.values()) for row in values["ways"]]
+    return table(tuple(columns), cells) + "\n"

@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from e5_onnx.model_folder.manifest import Architecture, Source
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint import DEMO, Checkpoint, open_checkpoint
 from e5_onnx_export.checkpoint.encoder_weights import tensor_shapes
 
-Floats = NDArray[np.float32]
 Size = Literal["small", "large"]
 
 # XLM-R's vocabulary, positions and epsilon; the widths are those of multilingual-e5-small and -large.

@@ -13,12 +13,10 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from e5_onnx.model_folder.manifest import Architecture
+from e5_onnx_export.arrays import Floats
 from e5_onnx_export.checkpoint import Checkpoint, Weights
-
-Floats = NDArray[np.float32]
 
 CHANNELS: Final = 3
 _READERS: Final = (

@@ -32,7 +32,7 @@ _MODULE: Final = "e5_onnx_perf.cpu_exactness.embed_golden"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EmulatedRun:
     """One run under emulation.
 
     Attributes:
@@ -73,7 +73,7 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _emulate(folder: Path, cpu: str, choice: str, *, truth: NDArray[np.float32]) -> Outcome:
+def _emulate(folder: Path, cpu: str, choice: str, *, truth: NDArray[np.float32]) -> EmulatedRun:
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch, "vectors.npz")
         command = [_QEMU, "-cpu", cpu, sys.executable, "-m", _MODULE, str(folder), str(out), choice]
@@ -82,7 +82,7 @@ def _emulate(folder: Path, cpu: str, choice: str, *, truth: NDArray[np.float32])
             raise WorkerError(f"{cpu} {choice}", done.stderr.strip().splitlines()[-1])
         with np.load(out) as found:
             vectors = found["vectors"]
-            return Outcome(
+            return EmulatedRun(
                 choice=choice,
                 exact_cpu=bool(found["exact_cpu"]),
                 exact_path=bool(found["exact_path"]),

@@ -15,6 +15,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+Vectors = NDArray[np.float32]
 PeerName = Literal[
     "torch", "sentence-transformers", "optimum-int8", "fastembed", "ctranslate2", "openvino", "llama.cpp"
 ]
@@ -59,8 +60,8 @@ class PeerSource:
     scratch: Path
 
 
-class Peer(Protocol):
-    """A loaded engine."""
+class LoadedEngine(Protocol):
+    """Facts of a loaded engine."""
 
     @property
     def setting(self) -> str:
@@ -72,9 +73,13 @@ class Peer(Protocol):
 
     @property
     def disk_bytes(self) -> int:
-        """Of the files that it reads."""
+        """The size of the files that it reads."""
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+
+class Peer(LoadedEngine, Protocol):
+    """A loaded peer."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
         """Embeds texts as they are, cut to what the model takes: float32 [n, dimension], of length 1."""
 
 

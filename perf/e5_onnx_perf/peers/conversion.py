@@ -10,9 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx_perf.peers import PeerSource
-
-Floats = NDArray[np.float32]
+from e5_onnx_perf.peers import PeerSource, Vectors
 
 
 def converted(source: PeerSource, name: str, convert: Callable[[Path], None]) -> Path:
@@ -60,7 +58,7 @@ def folder_bytes(folder: Path, *patterns: str) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def in_batches(texts: Sequence[str], size: int, embed: Callable[[list[str]], Floats]) -> Floats:
+def in_batches(texts: Sequence[str], size: int, embed: Callable[[list[str]], Vectors]) -> Vectors:
     """Embeds texts in batches of similar length, as a user who cares for speed would, and restores the order.
 
     Args:
@@ -78,7 +76,7 @@ def in_batches(texts: Sequence[str], size: int, embed: Callable[[list[str]], Flo
     return vectors
 
 
-def mean_pool(states: Floats, mask: NDArray[np.integer]) -> Floats:
+def mean_pool(states: Vectors, mask: NDArray[np.integer]) -> Vectors:
     """The normalised mean of the real tokens: float32 [batch, sequence, H] to [batch, H]."""
     summed = np.matmul(mask[:, None, :].astype(np.float32), states)[:, 0]
     return np.asarray(summed / np.linalg.norm(summed, axis=1, keepdims=True), np.float32)

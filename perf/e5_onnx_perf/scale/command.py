@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Final
 
 from e5_onnx.errors import OptionError
+from e5_onnx_export.cards.parts import table
 from e5_onnx_perf.scale.arithmetic import Need, Setting, need
 
 TEXT: Final = """\
@@ -45,11 +46,12 @@ def run(parsed: argparse.Namespace) -> int:
             raise OptionError(name, value, "more than 0")
     setting = Setting(**values)
     needs = [need(texts, cores, setting) for texts, cores in _CORPORA]
-    sys.stdout.write(json.dumps([asdict(each) for each in needs]) + "\n" if parsed.json else table(needs))
+    found = json.dumps([asdict(each) for each in needs]) if parsed.json else need_table(needs)
+    sys.stdout.write(f"{found}\n")
     return 0
 
 
-def table(needs: list[Need]) -> str:
+def need_table(needs: list[Need]) -> str:
     """What each corpus takes, a column each."""
     rows = {
         "documents": [f"{each.texts:,}" for each in needs],
@@ -67,8 +69,8 @@ def table(needs: list[Need]) -> str:
         "journal": [_bytes(each.journal_mb / 1000) for each in needs],
         "scheduling, one driver": [_time(each.scheduling_hours / 24) for each in needs],
     }
-    lines = [f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()]
-    return "\n".join([lines[0], "|" + " --- |" * (len(needs) + 1), *lines[1:]]) + "\n"
+    head, *body = ((name, *cells) for name, cells in rows.items())
+    return table(head, body)
 
 
 def _short(value: float) -> str:

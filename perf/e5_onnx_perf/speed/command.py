@@ -22,11 +22,11 @@ from e5_onnx_perf.report.svg import require_matplotlib
 from e5_onnx_perf.speed.cold_start import measure_cold_start
 from e5_onnx_perf.speed.engine import EngineSpec, OwnName
 from e5_onnx_perf.speed.measure import Comparison, measure
-from e5_onnx_perf.speed.page import write_page
-from e5_onnx_perf.speed.results import results
+from e5_onnx_perf.speed.page import write_speed_page
+from e5_onnx_perf.speed.results import speed_results
 from e5_onnx_perf.speed.scaling import measure_scaling
 from e5_onnx_perf.speed.sharing import measure_sharing
-from e5_onnx_perf.speed.table import table
+from e5_onnx_perf.speed.table import speed_table
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
 from e5_onnx_perf.speed.workloads import QUICK, choose_workloads
 
@@ -89,7 +89,7 @@ def run(parsed: argparse.Namespace) -> int:
     theirs, absent = _prepared(peers, parsed.checkpoint, scratch, threads=threads)
     found = measure([*own, *theirs], workloads, maker, rounds=rounds, progress=progress)
     found = Comparison(found.engines, absent | found.absent, found.others)
-    values = results(found, workloads, threads=threads, rounds=rounds, command=_command(parsed))
+    values = speed_results(found, workloads, threads=threads, rounds=rounds, command=_command(parsed))
     values["cold_start"] = [
         _cold_start(spec, progress) for spec in (own[0], *theirs) if spec.name not in found.absent
     ]
@@ -102,10 +102,10 @@ def run(parsed: argparse.Namespace) -> int:
 
 def write_results(values: dict[str, Any], out: Path) -> str:
     """Writes speed.json, speed.html and speed.md, and returns the last one's text."""
-    written = table(values)
+    written = speed_table(values)
     write_json(values, out / RESULTS_NAME)
     (out / TABLE_NAME).write_text(written, "utf-8")
-    write_page(values, out / PAGE_NAME)
+    write_speed_page(values, out / PAGE_NAME)
     return written
 
 

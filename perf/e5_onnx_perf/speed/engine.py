@@ -8,12 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, Literal, Protocol, cast
 
-import numpy as np
-from numpy.typing import NDArray
+from e5_onnx_perf.peers import LoadedEngine, Peer, PeerName, PeerSource, Vectors, import_peer
 
-from e5_onnx_perf.peers import Peer, PeerName, PeerSource, import_peer
-
-Floats = NDArray[np.float32]
 OwnName = Literal["embedder", "callers", "graph", "cached"]
 
 # How each is used, for tables; the first is the usual way.
@@ -25,22 +21,10 @@ _OWN: Final[dict[str, str]] = {
 }
 
 
-class SpeedEngine(Protocol):
-    """A loaded engine."""
+class SpeedEngine(LoadedEngine, Protocol):
+    """An engine to be timed."""
 
-    @property
-    def setting(self) -> str:
-        """How it is run, in a line."""
-
-    @property
-    def precision(self) -> str:
-        """What its weights are stored in."""
-
-    @property
-    def disk_bytes(self) -> int:
-        """The size of its files."""
-
-    def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
+    def ready(self, texts: Sequence[str]) -> Callable[[], Vectors]:
         """Takes texts, and returns what is timed: it embeds them in order, float32 [n, dimension]."""
 
 
@@ -102,5 +86,5 @@ class _PeerEngine:
         self._peer = peer
         self.setting, self.precision, self.disk_bytes = peer.setting, peer.precision, peer.disk_bytes
 
-    def ready(self, texts: Sequence[str]) -> Callable[[], Floats]:
+    def ready(self, texts: Sequence[str]) -> Callable[[], Vectors]:
         return lambda: self._peer.encode(texts)

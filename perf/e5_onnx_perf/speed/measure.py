@@ -21,7 +21,7 @@ from e5_onnx_perf.speed.texts import TextMaker
 from e5_onnx_perf.speed.workloads import Workload
 from e5_onnx_perf.worker_process import WorkerProcess
 
-MODULE: Final = "e5_onnx_perf.speed.worker"
+_MODULE: Final = "e5_onnx_perf.speed.worker"
 _AGREEMENT: Final = 24  # texts whose vectors are compared
 _PEAK: Final = (256,) * 8
 
@@ -117,7 +117,7 @@ def measure(
         for spec in specs:
             progress.step(f"loading {spec.name}")
             try:
-                workers.append((spec, stack.enter_context(_start(spec))))
+                workers.append((spec, stack.enter_context(start_worker(spec))))
             except WorkerError as error:
                 absent[spec.name] = error.reason
         drawn = [_draw(workloads, maker, seed) for seed in range(rounds + 1)]
@@ -139,8 +139,13 @@ def measure(
     return Comparison(engines, absent, others)
 
 
-def _start(spec: EngineSpec) -> WorkerProcess:
-    return WorkerProcess(spec.name, MODULE, json.dumps(asdict(spec)))
+def start_worker(spec: EngineSpec) -> WorkerProcess:
+    """Starts a process with an engine.
+
+    Raises:
+        WorkerError: If it cannot be loaded.
+    """
+    return WorkerProcess(spec.name, _MODULE, json.dumps(asdict(spec)))
 
 
 def warmed_up(workers: Sequence[Running], asked: Round, absent: dict[str, str]) -> list[Running]:

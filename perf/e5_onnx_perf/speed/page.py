@@ -21,7 +21,7 @@ _OVERVIEW: Final = ("ragged", "8x256", "32x32")
 Values = Mapping[str, Any]
 
 
-def write_page(values: Values, path: Path) -> None:
+def write_speed_page(values: Values, path: Path) -> None:
     """Writes the page of what speed.json holds."""
     workloads = list(dict.fromkeys(row["workload"] for row in values["results"]))
     main = next((name for name in _OVERVIEW if name in workloads), workloads[0])

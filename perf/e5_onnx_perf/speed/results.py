@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -13,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from e5_onnx.machine.cpu import cpu_facts
+from e5_onnx_perf.accuracy.results import installed_versions
 from e5_onnx_perf.accuracy.scores import cosines
 from e5_onnx_perf.peers import PEERS
 from e5_onnx_perf.speed.measure import Comparison, Measured, Timing, seconds_of_round, spread
@@ -26,7 +26,7 @@ _GOVERNOR: Final = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _TORCH: Final = "torch"
 
 
-def results(
+def speed_results(
     found: Comparison, workloads: Sequence[Workload], *, threads: int, rounds: int, command: str
 ) -> dict[str, Any]:
     """The values of speed.json.
@@ -72,7 +72,7 @@ def machine() -> dict[str, Any]:
         "governor": _GOVERNOR.read_text("ascii").strip() if _GOVERNOR.is_file() else None,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {tool: found for tool in _TOOLS if (found := _version(tool)) is not None},
+        "versions": installed_versions(_TOOLS),
     }
 
 
@@ -130,10 +130,3 @@ def _memory(engine: Measured) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), 3)
-
-
-def _version(tool: str) -> str | None:
-    try:
-        return version(tool)
-    except PackageNotFoundError:
-        return None

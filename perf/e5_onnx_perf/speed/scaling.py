@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
 from e5_onnx_perf.speed.engine import EngineSpec, OwnName
-from e5_onnx_perf.speed.measure import MODULE
+from e5_onnx_perf.speed.measure import start_worker
 from e5_onnx_perf.worker_process import WorkerProcess
 
 _COUNTS: Final = (1, 2, 4, 8, 16, 32, 64)
@@ -68,8 +67,7 @@ def _at(
 
 
 def _worker(spec: EngineSpec, way: _Way, cpus: int) -> WorkerProcess:
-    own = replace(spec, engine=way.engine, threads=1 if way.many_processes else cpus)
-    return WorkerProcess(own.name, MODULE, json.dumps(asdict(own)))
+    return start_worker(replace(spec, engine=way.engine, threads=1 if way.many_processes else cpus))
 
 
 def _together(workers: Sequence[WorkerProcess], requests: Sequence[Sequence[str]]) -> float:

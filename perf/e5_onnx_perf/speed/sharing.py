@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from statistics import median
 from typing import Any, Final
 
 from e5_onnx_perf.speed.engine import EngineSpec, OwnName
-from e5_onnx_perf.speed.measure import MODULE
-from e5_onnx_perf.worker_process import WorkerProcess
+from e5_onnx_perf.speed.measure import start_worker
 
 _WAYS: Final[dict[str, OwnName]] = {"own copies": "embedder", "shared cache": "cached"}
 _PROCESSES: Final = (1, 2)
@@ -33,7 +31,7 @@ def measure_sharing(spec: EngineSpec, requests: Sequence[Sequence[str]]) -> list
         WorkerError: If a process fails.
     """
     # Once, so that the cache is there; it is made only if it is not.
-    with _worker(spec, "cached"):
+    with start_worker(replace(spec, engine="cached")):
         pass
     return [
         {"way": way, "processes": count, **_together(spec, engine, requests, count=count)}
@@ -46,7 +44,7 @@ def _together(
     spec: EngineSpec, engine: OwnName, requests: Sequence[Sequence[str]], *, count: int
 ) -> dict[str, float]:
     with ExitStack() as stack:
-        workers = [stack.enter_context(_worker(spec, engine)) for _ in range(count)]
+        workers = [stack.enter_context(start_worker(replace(spec, engine=engine))) for _ in range(count)]
         for worker in workers:
             worker.request({"job": "held", "requests": requests})
         # Asked once more when all have all: a page becomes a shared one when the second process maps it.
@@ -57,8 +55,3 @@ def _together(
         "resident_mb": round(sum(row["memory"]["resident_mb"] for row in held), 1),
         "anonymous_mb": round(sum(row["memory"]["anonymous_mb"] for row in held), 1),
     }
-
-
-def _worker(spec: EngineSpec, engine: OwnName) -> WorkerProcess:
-    own = replace(spec, engine=engine)
-    return WorkerProcess(own.name, MODULE, json.dumps(asdict(own)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
+
+from e5_onnx_export.cards.parts import table
 
 Values = Mapping[str, Any]
 
@@ -16,7 +18,7 @@ _MEGABYTES: Final = {
 }
 
 
-def table(values: Values) -> str:
+def speed_table(values: Values) -> str:
     """What was measured, in Markdown: throughput, latency where it was timed singly, memory, start."""
     workloads = list(dict.fromkeys(row["workload"] for row in values["results"]))
     by = {(row["engine"], row["workload"]): row for row in values["results"]}
@@ -25,7 +27,7 @@ def table(values: Values) -> str:
     head = ["engine", "cosine", *(_head(by, name) for name in workloads)]
     head += ["import, s", "open, s", *(f"{name}, MB" for name in _MEGABYTES)]
     head.append("first vector, s: warm, cold")
-    lines = [_line(head), _line(["---"] * len(head))]
+    rows = []
     for engine in values["engines"]:
         name = engine["engine"]
         cells = [name, f"{engine['cosine_to_fp32']:.4f}"]
@@ -36,8 +38,8 @@ def table(values: Values) -> str:
             *(f"{held[key]:,.0f}" for key in _MEGABYTES.values()),
         ]
         cells.append("" if start is None else f"{start['warm_s']:.2f}, {start['cold_s']:.2f}")
-        lines.append(_line(cells))
-    return "\n".join([*lines, "", *_notes(values)]) + "\n"
+        rows.append(tuple(cells))
+    return "\n".join([table(tuple(head), rows), "", *_notes(values)]) + "\n"
 
 
 def _head(by: Mapping[tuple[str, str], Values], workload: str) -> str:
@@ -71,7 +73,3 @@ def _notes(values: Values) -> list[str]:
     lines += [f"- {engine['engine']}: {engine['setting']}" for engine in values["engines"]]
     lines += [f"- {row['engine']} is absent: {row['reason']}" for row in values["absent"]]
     return ["\n".join(lines), "", f"`{values['command']}`"]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
