@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from typing import Final
+from weakref import WeakSet
 
 from e5_onnx.errors import ClosedError, ForkedError
 from e5_onnx.inference.engine import Engine
@@ -15,6 +18,7 @@ class Lifetime:
         """Remembers which process loaded it: onnxruntime's threads do not survive a fork."""
         self._engine: Engine | None = engine
         self._pid = os.getpid()
+        _living.add(self)
 
     def get(self) -> Engine:
         """Returns the engine.
@@ -33,3 +37,21 @@ class Lifetime:
     def end(self) -> None:
         """Lets go of the engine; a second call does nothing."""
         self._engine = None
+
+    def leak(self) -> None:
+        """Keeps the engine in memory until the process ends."""
+        if self._engine is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._engine))
+
+
+_living: Final[WeakSet[Lifetime]] = WeakSet()
+
+
+def _leak_in_fork() -> None:
+    # To free a session is to wait for its threads. The fork does not have them: it would never end.
+    for lifetime in _living:
+        lifetime.leak()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_leak_in_fork)
