@@ -85,65 +85,103 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SOURCE", help="hub id, local folder, or demo")
-    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to make")
-    parser.add_argument("--revision", help="branch, tag or commit of a hub id")
+    parser.add_argument("source", metavar="SOURCE", help="checkpoint: hub id, local folder, or demo")
+    parser.add_argument("out", metavar="OUT", type=Path, help="model folder to write")
+    parser.add_argument("--revision", help="branch, tag or commit of the hub id (default: main)")
     parser.add_argument(
-        "--precision", choices=get_args(Precision), default="fp32", help="default: %(default)s"
+        "--precision",
+        choices=get_args(Precision),
+        default="fp32",
+        help="storage of the weights (default: %(default)s)",
     )
     parser.add_argument(
         "--graph",
         choices=get_args(GraphKind),
         default="packed",
-        help="packed: for Embedder (default); standard: last_hidden_state, for other tools",
+        help="packed: unpadded graph for Embedder; standard: output last_hidden_state, for other tools "
+        "(default: %(default)s)",
     )
-    recipe = parser.add_argument_group("how texts are written and pooled (known models need none of these)")
-    recipe.add_argument("--recipe", choices=get_args(RecipeName))
-    recipe.add_argument("--query-template", metavar="T", help="with {text} once, and {task} if it takes one")
-    recipe.add_argument("--document-template", metavar="T", help="with {text} once")
-    recipe.add_argument("--pooling", choices=get_args(Pooling))
+    _add_recipe(parser.add_argument_group("prompt templates and pooling (known models need none of these)"))
     _add_quantization(parser.add_argument_group("quantised precisions"))
     parser.add_argument(
         "--reference",
         choices=get_args(ReferenceOption),
         default="auto",
-        help="what fp32 vectors are compared with; auto: sentence-transformers where installed, else numpy",
+        help="reference that fp32 vectors are compared with; auto takes sentence-transformers where it is "
+        "installed, else numpy (default: %(default)s)",
     )
     parser.add_argument(
         "--no-lean",
         dest="lean",
         action="store_false",
-        help="leave out the lean tokenizer: a smaller folder, more memory where it is opened",
+        help="leave out the lean tokenizer: a smaller folder, more memory at run time (default: include it)",
     )
-    parser.add_argument("--force", action="store_true", help="replace a model folder that stands at OUT")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument(
+        "--force", action="store_true", help="replace a model folder at OUT (default: refuse to replace it)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the report as JSON (default: one line)")
     parser.set_defaults(run=_run)
     return parser
 
 
+def _add_recipe(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--recipe",
+        choices=get_args(RecipeName),
+        help="prompt templates and pooling under one name (default: those of the checkpoint)",
+    )
+    group.add_argument(
+        "--query-template",
+        metavar="T",
+        help="prompt template of queries: {text} once, and {task} if the model takes a task (default: the "
+        "recipe's)",
+    )
+    group.add_argument(
+        "--document-template",
+        metavar="T",
+        help="prompt template of documents: {text} once (default: the recipe's)",
+    )
+    group.add_argument(
+        "--pooling",
+        choices=get_args(Pooling),
+        help="mean of the token vectors, or the first one (cls) (default: the recipe's)",
+    )
+
+
 def _add_quantization(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--calibration", type=Path, metavar="FILE", help="texts to calibrate on, one a line")
+    group.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE",
+        help="calibration texts, one per line (default: texts included in e5-export)",
+    )
     group.add_argument(
         "--min-cosine",
         type=float,
         metavar="X",
-        help="least mean cosine with fp32 (default 0.999 for int8, 0.95 for int4); linears are kept in fp32 "
-        "to reach it",
+        help="lowest accepted mean cosine with fp32; sensitive linear layers stay in fp32 to reach it "
+        "(default: 0.999 for int8, 0.95 for int4)",
     )
-    group.add_argument("--max-size", type=float, metavar="MB", help="largest folder allowed for that")
+    group.add_argument(
+        "--max-size",
+        type=float,
+        metavar="MB",
+        help="largest accepted size of the folder, in MB (default: no limit)",
+    )
     group.add_argument(
         "--weight-bits",
         type=int,
         choices=get_args(WeightBits),
         default=8,
-        help="of int8 (default: %(default)s); both are exact on every CPU",
+        help="bits of each int8 weight; both are exact on every CPU (default: %(default)s)",
     )
     group.add_argument(
         "--table-bits",
         type=int,
         choices=get_args(TableBits),
         default=4,
-        help="of int4's word table (default: %(default)s); 8: nearer to fp32, half as large again",
+        help="bits of the token embedding matrix of int4; 8 is closer to fp32, in a folder 1.5 times as big "
+        "(default: %(default)s)",
     )
 
 

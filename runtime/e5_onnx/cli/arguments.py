@@ -11,7 +11,7 @@ from e5_onnx.recipes import ROLES
 from e5_onnx.tokens.overflow import POLICIES
 from e5_onnx.tokens.tokenization import TokenizerChoice
 
-THREADS_HELP = "threads to compute with (default: as many as CPU affinity and cgroup quota allow)"
+THREADS_HELP = "number of threads to compute with (default: as many as CPU affinity and cgroup quota allow)"
 
 
 def add_command(
@@ -25,7 +25,7 @@ def add_command(
         epilog=f"example:\n{example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL", type=Path, help="a model folder that e5-export made")
+    parser.add_argument("model", metavar="MODEL", type=Path, help="model folder that e5-export wrote")
     return parser
 
 
@@ -35,15 +35,16 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--overflow",
         choices=POLICIES,
         default="warn",
-        help="texts with more tokens than the model takes: cut and count them (warn, the default), cut them "
-        "(truncate), split them and average the parts (window, for documents), or refuse them (error)",
+        help="policy for texts beyond the token limit: truncate and count them (warn), truncate them "
+        "(truncate), average the vectors of overlapping windows (window, for documents), or refuse them "
+        "(error) (default: %(default)s)",
     )
     parser.add_argument("--threads", type=int, help=THREADS_HELP)
     parser.add_argument(
         "--tokenizer",
         choices=get_args(TokenizerChoice),
         default="auto",
-        help="library that splits texts into tokens (default: auto, the fastest that is proved equal)",
+        help="library that splits texts into tokens (default: auto, tokie if the export proved it equal)",
     )
     parser.add_argument(
         "--text-column",
@@ -63,10 +64,10 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--role",
         choices=ROLES,
-        help="what the texts are; required where the model writes queries and documents differently",
+        help="role of the texts; required where queries and documents have different prompt templates",
     )
     parser.add_argument(
-        "--task", help="instruction of the queries (default: the model's own, where it takes one)"
+        "--task", help="instruction for the queries (default: the model's own, where it takes one)"
     )
 
 

@@ -35,7 +35,7 @@ Embeds any number of files into a data set, in a run that can be stopped and res
 
 INPUT is files, folders, and patterns in quotes. Names end in
 {ENDINGS}.
---output is a folder, for a Parquet data set, or a .npy file, with the ids beside it.
+--output is a folder, for a Parquet data set, or a .npy file, with the ids in a file next to it.
 
 A bad row (no text, an empty or blank text, broken encoding, no id) goes to rejects.jsonl with its reason, and
 the run continues; --on-bad-row stop ends the run there. A data set leaves the row out. In a .npy file row i
@@ -62,8 +62,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add_text_options(parser)
     _add_columns(parser)
     add_model_options(parser)
-    _add_run_options(parser.add_argument_group("the run"))
-    _add_cluster_options(parser.add_argument_group("on a Ray cluster (extra [ray])"))
+    _add_run_options(parser.add_argument_group("run"))
+    _add_cluster_options(parser.add_argument_group("Ray cluster (extra [ray])"))
     parser.set_defaults(run=run)
 
 
@@ -76,14 +76,13 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep",
         metavar="NAMES",
-        help="columns to copy, with commas between them; a name with a comma goes in double quotes "
+        help="columns to copy, separated by commas; a name with a comma goes in double quotes "
         "(default: none)",
     )
     parser.add_argument(
         "--delimiter",
         metavar="C",
-        help="character between the cells of CSV, or tab (default: the one of comma, semicolon, tab and | "
-        "that gives the first row the columns asked for)",
+        help="character between CSV fields, or tab (default: found in each file: comma, semicolon, tab or |)",
     )
 
 
@@ -98,28 +97,28 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
         "--on-bad-row",
         choices=BAD_ROW_POLICIES,
         default="reject",
-        help="write a bad row to rejects.jsonl and continue, or stop there (default: reject)",
+        help="write a bad row to rejects.jsonl and continue, or stop the run there (default: reject)",
     )
     group.add_argument(
         "--shard-rows",
         type=int,
         default=DEFAULT_SHARD_ROWS,
         metavar="N",
-        help="most rows of the input in a part of the output (default: %(default)s)",
+        help="largest number of input rows in a shard, the unit that is resumed (default: %(default)s)",
     )
     group.add_argument(
         "--shard-seconds",
         type=float,
         default=DEFAULT_SHARD_SECONDS,
         metavar="S",
-        help="write a part after so many seconds, though it has fewer rows: what a kill costs at most "
+        help="write a shard after this many seconds, even with fewer rows; a kill loses at most this work "
         "(default: %(default)g)",
     )
     group.add_argument(
         "--identity",
         choices=IDENTITY_KINDS,
         default="content",
-        help="how a resumed run sees that an input file was changed: by its content or by its time of change "
+        help="how a resumed run detects a changed input file: by its content or its modification time "
         "(default: content)",
     )
 
@@ -133,12 +132,14 @@ def _add_cluster_options(group: argparse._ArgumentGroup) -> None:
         "files under the same paths (default: local)",
     )
     group.add_argument(
-        "--address", metavar="A", help="address of the cluster (default: RAY_ADDRESS, or a new one here)"
+        "--address",
+        metavar="A",
+        help="address of the cluster (default: RAY_ADDRESS, or a new cluster on this machine)",
     )
     group.add_argument(
         "--node-model",
         metavar="PLACE",
-        help="where nodes find the model: a path, or a URI that each node copies (default: MODEL's path)",
+        help="model folder on the nodes: a path, or a URI that each node copies (default: MODEL's path)",
     )
 
 
@@ -165,7 +166,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def engine_of(parsed: argparse.Namespace, stop: Event) -> BulkEngine | None:
-    """Where the arguments want the work to be done; None for this process.
+    """Returns the engine that the arguments name; None for this process.
 
     Raises:
         OptionError: For an option of a cluster without one.
@@ -183,7 +184,7 @@ def engine_of(parsed: argparse.Namespace, stop: Event) -> BulkEngine | None:
 
 
 def _kept(progress: BulkProgress, job: Job) -> str:
-    """What a stopped run leaves."""
+    """Returns the message about an interrupted run."""
     if progress.rows is None:
         return "stopped before any text was embedded: what earlier runs finished is kept"
     return (
@@ -208,7 +209,7 @@ def _told(done: Summary, job: Job, *, rejects: str) -> str:
 
 
 def job_of(parsed: argparse.Namespace) -> Job:
-    """What the arguments ask for.
+    """Returns the bulk run that the arguments describe.
 
     Raises:
         OptionError: For a value out of range, or what `e5 embed` takes.

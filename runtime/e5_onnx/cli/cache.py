@@ -13,9 +13,10 @@ from e5_onnx.prepacked.cache import Listed, PrepackedCache
 from e5_onnx.prepacked.place import ENVIRONMENT, cache_root
 
 _TEXT: Final = f"""\
-Lists or clears the cache of weights that were packed for this machine.
+Lists, verifies or clears the cache of weights that were prepacked for this machine.
 
-The cache is off unless {ENVIRONMENT} or Embedder(cache_dir=...) names a folder. With it the heap of a \
+The cache is off unless {ENVIRONMENT} or Embedder(cache_dir=...) names a folder. \
+With a cache the heap of a
 large model stays small, and several processes share one copy of the weights."""
 _EXAMPLE: Final = "example:\n  e5 cache list\n  e5 cache clear --stale --cache-dir /var/cache/e5"
 _MB: Final = 1_000_000
@@ -31,15 +32,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="print a line for each entry")
+    listing = actions.add_parser("list", help="print one line per entry")
     listing.set_defaults(run=run_list)
-    verifying = actions.add_parser("verify", help="hash every byte; exit code 1 if an entry is damaged")
+    verifying = actions.add_parser("verify", help="hash every byte; exit code 1 if an entry is corrupt")
     verifying.set_defaults(run=run_verify)
     clearing = actions.add_parser("clear", help="remove the entries (default: all of them)")
     clearing.add_argument(
         "--stale",
         action="store_true",
-        help="remove only entries of another CPU or onnxruntime, and unfinished ones",
+        help="remove only unfinished entries and those of another CPU or onnxruntime (default: all)",
     )
     clearing.set_defaults(run=run_clear)
     for action in (listing, verifying, clearing):

@@ -25,12 +25,13 @@ _TEXT: Final = """\
 Embeds one file of texts, or standard input.
 
 INPUT is .txt (line i is row i, blank lines included), .jsonl or .ndjson (the text under --text-column; blank
-lines are skipped), or - for stdin. An empty text gets a vector like any other; `e5 bulk` sets it aside.
---output is .npy (float32, a row a text), .jsonl (each record with its vector under "embedding"), or - for
+lines are skipped), or - for stdin. An empty text gets a vector; `e5 bulk` rejects it.
+--output is .npy (float32, one row per text), .jsonl (each record with its vector under "embedding"), or - for
 JSON lines on stdout.
 
-A bad row (not JSON, no text, broken encoding) is an error that names the line: nothing is written. A file is
-checked whole before the first text is embedded; of stdin to stdout, the rows before the bad one are written.
+A bad row (not JSON, no text, broken encoding) is an error that names the line, and no output is written. A
+file is checked completely before the first text is embedded. From stdin to stdout, the rows before the bad
+one are written.
 
 `e5 bulk` is for several files, folders, Parquet and CSV, and for runs that can be stopped and resumed."""
 

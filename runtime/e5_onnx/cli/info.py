@@ -20,9 +20,9 @@ from e5_onnx.silent import EXPLANATIONS, TELEMETRY
 from e5_onnx.tokens.lean_tokenizer import check_proof
 
 _TEXT: Final = """\
-Says what a model folder is, how near to full precision it was measured, and how it would run on this machine.
+Describes a model folder: its model, its measured accuracy, and how it would run on this machine.
 
-It reads the manifest and looks at the machine; it does not load the model. `e5 verify` does."""
+It reads the manifest only and does not load the model; `e5 verify` loads it."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,7 +43,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def gather(folder: ModelFolder) -> dict[str, Any]:
-    """What `--json` prints."""
+    """Returns the object that `--json` prints."""
     manifest = folder.manifest
     threads, cpu = choose_threads(None), cpu_facts()
     return {

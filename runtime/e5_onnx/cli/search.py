@@ -26,8 +26,8 @@ from e5_onnx.tokens.tokenization import OverflowPolicy
 _TEXT: Final = """\
 Ranks a file of documents by their cosine with a query.
 
-DOCUMENTS is .txt (a document a line) or .jsonl (the text under --field). QUERY is the query itself, or - to
-read it from stdin. The file may be of any size: only the best are kept."""
+DOCUMENTS is .txt (one document per line) or .jsonl (the text under --field). QUERY is the query itself, or -
+to read it from stdin. The file may be of any size: only the best documents are kept in memory."""
 
 _EXAMPLE: Final = """\
   e5 search my-e5 passages.txt 'How long do I boil rice?'
@@ -59,7 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("documents", metavar="DOCUMENTS", help="a .txt or .jsonl file, or - for stdin")
     parser.add_argument("query", metavar="QUERY", help="the query, or - to read it from stdin")
     parser.add_argument(
-        "--task", help="instruction of the query (default: the model's own, where it takes one)"
+        "--task", help="instruction for the query (default: the model's own, where it takes one)"
     )
     parser.add_argument(
         "--top", type=int, default=5, help="number of documents to show (default: %(default)s)"

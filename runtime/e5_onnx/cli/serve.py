@@ -35,24 +35,28 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--overflow",
         choices=POLICIES,
         default="truncate",
-        help="what becomes of texts that are too long, unless a request says it (default: %(default)s)",
+        help="truncation policy of requests that name none (default: %(default)s)",
     )
     parser.add_argument(
-        "--threads", type=int, help="threads of the model (default: by CPU affinity and cgroup quota)"
+        "--threads",
+        type=int,
+        help="number of threads that run the model (default: as many as CPU affinity and cgroup quota allow)",
     )
     parser.add_argument(
         "--mode",
         choices=("throughput", "latency"),
         default="throughput",
-        help="a batch for each thread, or one for all, which is faster for one text and slower for many "
-        "(default: %(default)s)",
+        help="throughput: a batch for each thread; latency: one batch for all threads, faster for single "
+        "texts and slower for many (default: %(default)s)",
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="number of worker processes (default: %(default)s)"
+    )
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
-        help="least level of records in the log (default: %(default)s)",
+        help="lowest level of messages in the log (default: %(default)s)",
     )
     _add_address(parser.add_argument_group("address and keys"))
     _add_limits(parser.add_argument_group("limits"))
@@ -68,24 +72,30 @@ def _add_address(group: argparse._ArgumentGroup) -> None:
         "--port",
         type=int,
         default=8080,
-        help="port to listen on; 0 takes any that is free (default: %(default)s)",
+        help="port to listen on; 0 chooses a free one (default: %(default)s)",
     )
     group.add_argument(
         "--key-file",
         type=Path,
         metavar="FILE",
-        help="keys of which clients send one, one a line (default: those of E5_ONNX_KEYS)",
+        help="file of accepted keys, one per line (default: the keys in E5_ONNX_KEYS)",
     )
-    group.add_argument("--insecure-no-key", action="store_true", help="serve other machines without a key")
+    group.add_argument(
+        "--insecure-no-key",
+        action="store_true",
+        help="serve other machines without a key (default: refuse to start without one)",
+    )
     group.add_argument(
         "--allow-host",
         action="append",
         default=[],
         metavar="NAME",
-        help="a name in Host headers that is answered without a key; repeatable, '*' for any",
+        help="Host header accepted without a key; repeatable, '*' for any (default: this machine's names)",
     )
     group.add_argument(
-        "--metrics-address", metavar="HOST:PORT", help="serve /metrics here, without a key, and nothing else"
+        "--metrics-address",
+        metavar="HOST:PORT",
+        help="separate address for /metrics alone, without a key (default: none)",
     )
 
 
@@ -99,17 +109,25 @@ class _Limit:
 
 
 _LIMITS: Final = (
-    _Limit("--max-body-mb", float, 8, "MB", "largest body of a request"),
-    _Limit("--max-items", int, 4096, "N", "texts of a request"),
-    _Limit("--max-tokens", int, 500_000, "N", "tokens of a request"),
-    _Limit("--queue-tokens", int, 2_000_000, "N", "tokens that wait, of all requests"),
-    _Limit("--max-memory-mb", float, None, "MB", "resident memory beyond which work is refused"),
-    _Limit("--connections", int, 512, "N", "open connections"),
-    _Limit("--header-timeout", float, 10, "SECONDS", "time for a request's headers"),
-    _Limit("--body-timeout", float, 30, "SECONDS", "time for a request's body"),
-    _Limit("--request-timeout", float, 120, "SECONDS", "time from a request's body to its answer"),
-    _Limit("--send-timeout", float, 30, "SECONDS", "time for a client to read a part of its answer"),
-    _Limit("--drain-delay", float, 0.5, "SECONDS", "time from the signal to stop to the last new connection"),
+    _Limit("--max-body-mb", float, 8, "MB", "largest request body, in MB"),
+    _Limit("--max-items", int, 4096, "N", "largest number of texts in a request"),
+    _Limit("--max-tokens", int, 500_000, "N", "largest number of tokens in a request"),
+    _Limit(
+        "--queue-tokens", int, 2_000_000, "N", "largest number of tokens in the queue, all requests together"
+    ),
+    _Limit("--max-memory-mb", float, None, "MB", "resident memory, in MB, above which requests are refused"),
+    _Limit("--connections", int, 512, "N", "largest number of open connections"),
+    _Limit("--header-timeout", float, 10, "SECONDS", "seconds to receive the headers of a request"),
+    _Limit("--body-timeout", float, 30, "SECONDS", "seconds to receive the body of a request"),
+    _Limit("--request-timeout", float, 120, "SECONDS", "seconds from the body of a request to its response"),
+    _Limit("--send-timeout", float, 30, "SECONDS", "seconds for a client to read a part of its response"),
+    _Limit(
+        "--drain-delay",
+        float,
+        0.5,
+        "SECONDS",
+        "seconds after the signal to stop in which new connections are accepted",
+    ),
 )
 
 

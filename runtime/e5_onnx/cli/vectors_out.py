@@ -65,7 +65,7 @@ class NpyFile:
         self._rows += len(vectors)
 
     def finish(self) -> None:
-        """Writes the header anew, now that the number of rows is known."""
+        """Writes the header again with the final number of rows."""
         self._file.seek(0)
         self._file.write(self._header())
 

@@ -15,9 +15,9 @@ from e5_onnx.verify import verify_folder
 _TEXT: Final = """\
 Hashes every byte of a model folder, then embeds its golden texts on this machine.
 
-Also hashed is the folder's packed copy in the cache, where there is one.
+It also hashes the folder's prepacked weights in the cache, if there are any.
 
-Exit code 0 if all is well, 1 with the reason if not."""
+The exit code is 0 for a correct folder, else 1 with the reason on stderr."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
