@@ -35,7 +35,7 @@ DEFAULT_SHARD_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of the input are read, and how; `.txt` files have only the text column.
+    """The columns of the input that are read, and how; `.txt` files have only the text column.
 
     Attributes:
         text_column: The column of the texts.
@@ -77,10 +77,10 @@ class Job:
         model: The model folder.
         inputs: Files, folders and patterns, in order.
         output: A folder for a Parquet data set, or a file that ends with `.npy`.
-        columns: Which columns of the input are read.
+        columns: The columns of the input that are read.
         role: The role of all texts; None where the model writes all roles alike.
         task: The instruction of queries, or None.
-        overflow: What becomes of texts that are too long; under `error` they are bad rows.
+        overflow: How texts beyond the token limit are treated; under `error` they are rejected rows.
         vectors: How components are stored.
         on_bad_row: Whether a bad row is set aside or stops the run.
         shard_rows: The most rows of the input in a part of the output.

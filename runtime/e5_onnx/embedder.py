@@ -67,7 +67,7 @@ class Embedder:
             mode: `auto` has all threads work on one batch. `throughput` gives each thread its own batch: many
                 texts take 10 to 35% less time, one long text more. `latency` is `auto` with spinning threads:
                 one text takes up to a tenth less time, and a CPU stays busy for some ms after each call.
-            cache_dir: Where to keep weights packed for this machine, so that the heap stays small and
+            cache_dir: The folder for prepacked weights, so that the heap stays small and
                 processes share them; None is E5_ONNX_CACHE of the environment, or no cache.
 
         Raises:

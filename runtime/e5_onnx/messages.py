@@ -37,7 +37,7 @@ class _LossyStream(io.TextIOBase):
         return len(text)
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Returns whether the stream is a terminal."""
         return bool(self._stream.isatty())
 
     def fileno(self) -> int:

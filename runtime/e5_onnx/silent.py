@@ -31,7 +31,7 @@ def turn_off(environment: MutableMapping[str, str], imported: Container[str]) ->
     """Turns onnxruntime's telemetry off for this process and its children, unless it is asked for.
 
     Args:
-        environment: Of this process. An empty value counts as none.
+        environment: The environment of this process. An empty value counts as unset.
         imported: Names of the modules that are imported already.
 
     Returns:

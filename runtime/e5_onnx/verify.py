@@ -33,13 +33,13 @@ _WITHOUT_LEAN: Final = "open the folder with tokenizer='tokenizers', or export t
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was checked.
+    """The result of a check.
 
     Attributes:
         files: Number of files whose every byte was hashed.
         golden_texts: Number of texts embedded and compared.
         max_abs: The largest difference of a component.
-        tolerance: What was allowed.
+        tolerance: The largest difference allowed.
         cached: Number of packed copies of the weights, in the cache, whose every byte was hashed.
     """
 
@@ -59,7 +59,7 @@ def verify_folder(
 
     Args:
         folder: The model folder.
-        threads: Of the session; None chooses.
+        threads: Number of threads of the session; None chooses.
         cache_dir: The cache of packed weights; None asks the environment.
 
     Returns:

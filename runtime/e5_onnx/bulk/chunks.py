@@ -23,7 +23,7 @@ _NO_TEXT: Final = Flaw("the text is empty or blank")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row is.
+    """The place of a row.
 
     Attributes:
         file: Its file.
@@ -43,9 +43,9 @@ class Reject:
     """A bad row.
 
     Attributes:
-        place: Where it is.
+        place: The place of the row.
         id: Its id, if it has one that can be shown.
-        reason: What is wrong with it.
+        reason: The reason to reject it.
     """
 
     place: Place
@@ -77,7 +77,7 @@ class Chunk:
         shard: The shard that they belong to.
         first: The number of the first row in the whole input.
         texts: The text of each row; None for a bad one.
-        places: Where each row is.
+        places: The place of each row.
         columns: A row for each, by their names in the output, `id` first.
         rejects: The bad rows, in order.
     """

@@ -33,7 +33,7 @@ class ValueKinds:
     """The kinds of values in a column whose file declares no type.
 
     Attributes:
-        found: Of `null`, `bool`, `int`, `float`, `str` and `other`, those that are there.
+        found: The kinds that occur, out of `null`, `bool`, `int`, `float`, `str` and `other`.
         are_texts: Whether every value is a text in the file, so that the column can always be strings.
     """
 

@@ -45,7 +45,7 @@ class ChunkEmbedder:
 
     Attributes:
         model: An open model with one thread, for each caller.
-        job: What is asked for.
+        job: The bulk run to do.
         role: The role of all texts.
         schema: The columns of the output.
         keeps_bad_rows: Whether a bad row is a row without a vector, or is left out.

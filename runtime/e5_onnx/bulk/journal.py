@@ -14,7 +14,7 @@ from e5_onnx.machine.atomic_file import atomic_file
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a shard; a line of the journal.
+    """The outcome of a shard: a line of the journal.
 
     Attributes:
         first: Its first row in the whole input.
@@ -92,10 +92,10 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """What a run was started with.
+    """The settings of a run.
 
     Attributes:
-        version: Of the layout of an output.
+        version: The version of the output's layout.
         settings: By name.
         input: The identity of each file, in order.
     """
@@ -106,7 +106,7 @@ class RunState:
 
 
 def read_state(path: Path) -> RunState | None:
-    """What a run was started with; None if there is none, or it was not written whole."""
+    """Returns the settings of the run; None if the file is missing or incomplete."""
     try:
         values = json.loads(path.read_text("utf-8"))
         state = RunState(**values)

@@ -66,12 +66,12 @@ class OutputLayout:
 
     @property
     def state(self) -> Path:
-        """What the run was started with."""
+        """The file with the settings of the run."""
         return self.side / "state.json"
 
     @property
     def journal(self) -> Path:
-        """Which shards are done."""
+        """The file that lists the finished shards."""
         return self.side / "journal.jsonl"
 
     @property

@@ -60,10 +60,10 @@ def _refuse_strangers(layout: OutputLayout) -> None:
 
 
 class Output:
-    """What is there, and what is added.
+    """The output of a run: its finished shards, and the new ones.
 
     Attributes:
-        receipts: Those of the finished shards, by their first rows; empty before `begin`.
+        receipts: The receipts of the finished shards, by their first rows; empty before `begin`.
     """
 
     def __init__(self, layout: OutputLayout) -> None:

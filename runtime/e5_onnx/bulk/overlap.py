@@ -26,8 +26,8 @@ def in_order(
     few items a worker are read ahead.
 
     Args:
-        items: What to work on; it is read in a thread of its own.
-        work: What to do with one; called in several threads at once.
+        items: The items to work on; they are read in a thread of their own.
+        work: The function for one item; called in several threads at once.
         workers: How many threads.
         stop: When it is set, no further item is started: the results up to there end the iteration.
 

@@ -29,7 +29,7 @@ class Shard:
 
     Attributes:
         first: The first row in the whole input.
-        slices: Where its rows are, in order; none if the input has no rows.
+        slices: The places of its rows, in order; none if the input has no rows.
     """
 
     first: int
@@ -84,7 +84,7 @@ class ShardPlan:
                 row += done[row]
 
     def accepted(self, done: Mapping[int, int]) -> dict[int, int]:
-        """Those of some first rows and numbers of rows that are shards of this plan and do not overlap."""
+        """Returns the ranges of rows that are shards of this plan and do not overlap."""
         found: dict[int, int] = {}
         free = 0
         for first in sorted(done):

@@ -31,7 +31,7 @@ class BulkProgress:
         """Starts the clock.
 
         Args:
-            stream: Where lines go; None for stderr.
+            stream: The stream for progress lines; None for stderr.
             clock: Seconds.
             shown: False for no lines at all.
         """

@@ -64,7 +64,7 @@ class RowReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FileShape:
-    """What is known of a file before it is read.
+    """The row count and column types of a file, known before it is read.
 
     Attributes:
         rows: The number of rows, bad ones included.

@@ -27,7 +27,7 @@ BulkEngine = Callable[[Work, Iterable[Shard], Tell], Iterator[Receipt]]
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What is there after a run.
+    """The result of a run.
 
     Attributes:
         rows: The number of rows of the input that are done.
@@ -60,8 +60,8 @@ def run_bulk(
     After a run that was stopped, by whatever, call it again with the same job: it does what is missing.
 
     Args:
-        job: What is asked for.
-        engine: Where the work is done; None for this process.
+        job: The bulk run to do.
+        engine: The engine that does the work; None for this process.
         progress: Told how far it is; None for silence.
         stop: When it is set, what is computed is written and the run returns, with `left` in its summary.
 

@@ -17,7 +17,7 @@ from e5_onnx.text_input.text_files import InputFile
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What shows that a file is the same as before.
+    """The values that show whether a file changed.
 
     Attributes:
         name: Without its folders, which may be mounted elsewhere the next time.
@@ -86,7 +86,7 @@ def look_through(files: Sequence[InputFile], columns: Columns) -> Survey:
 
     Args:
         files: The input.
-        columns: Which columns are read.
+        columns: The columns that are read.
 
     Raises:
         InputFileError: If a file cannot be read, lacks a column, or has a column of another type.

@@ -57,7 +57,7 @@ class Work:
     """A run, planned.
 
     Attributes:
-        job: What is asked for.
+        job: The bulk run to do.
         role: The role of all texts.
         survey: The input.
         schema: The columns of the output, with metadata that say where the vectors come from.

@@ -12,7 +12,7 @@ E5Error
 │   ├── FormatVersionError       (ValueError)    the folder is of a newer major format
 │   ├── StandardGraphError       (ValueError)    made for other tools, not for Embedder
 │   ├── IntegrityError           (ValueError)    size, hash or golden vector differs
-│   ├── UnsafeFolderError        (ValueError)    it tries to reach outside or to run foreign code
+│   ├── UnsafeFolderError        (ValueError)    it refers to files outside or to third-party code
 │   ├── FingerprintError         (ValueError)    not the folder that was pinned
 │   ├── RuntimeTooOldError       (RuntimeError)  the installed onnxruntime cannot run the graph
 │   └── ModelLoadError           (RuntimeError)  onnxruntime or the tokenizer refused a file

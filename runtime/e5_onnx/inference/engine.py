@@ -26,9 +26,9 @@ class Request:
     """How texts are to be embedded.
 
     Attributes:
-        role: Of the texts.
+        role: The role of the texts.
         task: The instruction of queries, or None for the recipe's default.
-        overflow: What becomes of texts that are too long.
+        overflow: How texts beyond the token limit are treated.
         first_index: The number of the first text, for messages.
     """
 
@@ -43,7 +43,7 @@ class Engine:
     """A loaded model: immutable, so many threads may call it.
 
     Attributes:
-        manifest: Of the folder.
+        manifest: The folder's manifest.
         tokenizer: Its tokenizer.
         session: Its graph.
         max_padded_tokens: The maximum of padded tokens of all batches that run at the same time.

@@ -1,9 +1,9 @@
 """Whether this CPU's int8 kernels are exact, and what is done where they are not.
 
 x86 CPUs with AVX2 or AVX-512 but without VNNI add pairs of uint8 x int8 products in 16 bits, which saturates
-for large weights: vectors come out wrong without a word (onnxruntime's own documentation of quantisation says
+for large weights: vectors are silently wrong (onnxruntime's own documentation of quantisation says
 so). onnxruntime can take another kernel there, exact and slower. On a CPU with VNNI or AMX that kernel would
-be 2.5 times slower for nothing. The flags of /proc/cpuinfo cannot decide this, since they may be the host's
+be 2.5 times slower without need. The flags of /proc/cpuinfo cannot decide this, since they may be the host's
 and not those that an emulator or hypervisor passes on; a product that saturates can.
 
 Folders that e5-export makes hold their weights so that no pair can saturate: for them nothing is to be done.
@@ -36,7 +36,7 @@ def needs_exact_kernels(manifest: Manifest, choice: ExactInt8) -> bool:
     """Decides whether a folder is run with the exact, slower kernels.
 
     Args:
-        manifest: Of the folder.
+        manifest: The folder's manifest.
         choice: `auto` for only where the weights could saturate and this CPU's kernels do, or True or False.
 
     Raises:

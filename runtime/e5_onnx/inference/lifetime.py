@@ -35,7 +35,7 @@ class Lifetime:
         return engine
 
     def end(self) -> None:
-        """Lets go of the engine; a second call does nothing."""
+        """Releases the engine; a second call does nothing."""
         self._engine = None
 
     def leak(self) -> None:

@@ -72,7 +72,7 @@ class Session:
         """Loads the graph; the other arguments are those of `session_options`.
 
         Args:
-            folder: Where model.onnx is.
+            folder: The folder with model.onnx.
             threads: As for `session_options`.
             exact_int8: As for `session_options`.
             prepack: As for `session_options`.
@@ -136,7 +136,7 @@ def write_prepacked(folder: Path, out: Path, *, exact_int8: bool) -> None:
     and leaves the heap alone (onnxruntime#22256).
 
     Args:
-        folder: Where model.onnx is.
+        folder: The folder with model.onnx.
         out: The folder to write model.onnx and model.onnx.data to.
         exact_int8: As for `session_options`.
 

@@ -68,8 +68,8 @@ class E5EmbeddingFunction(EmbeddingFunction):  # type: ignore[misc]  # the libra
         Args:
             folder: A model folder made by `e5-export`.
             task: The instruction of queries, where the model takes one; None for its default.
-            overflow: What becomes of texts that are too long.
-            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+            overflow: How texts beyond the token limit are treated.
+            threads: Number of threads of the session; None chooses by CPU affinity and cgroup quota.
 
         Raises:
             FolderError: A leaf of it says what is wrong with the folder.
@@ -109,7 +109,7 @@ class E5EmbeddingFunction(EmbeddingFunction):  # type: ignore[misc]  # the libra
         return ["cosine", "l2", "ip"]
 
     def get_config(self) -> dict[str, Any]:
-        """What Chroma stores with a collection."""
+        """Returns the settings that Chroma stores with a collection."""
         return dict(self._config)
 
     @staticmethod

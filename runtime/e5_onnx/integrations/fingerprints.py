@@ -19,7 +19,7 @@ def refuse_others(place: str, metadata: Iterable[Mapping[str, Any]], fingerprint
 
     Args:
         place: The store, for the message.
-        metadata: Of stored documents; those without a fingerprint are passed over.
+        metadata: The metadata of stored documents; a document without a fingerprint is skipped.
         fingerprint: The model's.
 
     Raises:

@@ -44,7 +44,7 @@ Fields = dict[str, Any]
 
 
 class _FolderComponent:
-    """What both embedders are: a folder that is opened when it is needed."""
+    """The base of both embedders: a folder that is opened when it is needed."""
 
     folder: str
     overflow: OverflowPolicy
@@ -63,7 +63,7 @@ class _FolderComponent:
         """Looks for other models' vectors in a store, before more are added or it is searched.
 
         Args:
-            store: Whose documents came from an E5DocumentEmbedder.
+            store: The store whose documents came from an E5DocumentEmbedder.
 
         Raises:
             MixedVectorsError: If it holds another model's vectors.
@@ -96,8 +96,8 @@ class E5TextEmbedder(_FolderComponent):
         Args:
             folder: A model folder made by `e5-export`.
             task: The instruction of queries, where the model takes one; None for its default.
-            overflow: What becomes of a query that is too long.
-            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+            overflow: How a query beyond the token limit is treated.
+            threads: Number of threads of the session; None chooses by CPU affinity and cgroup quota.
         """
         self.folder, self.task, self.overflow, self.threads = folder, task, overflow, threads
 
@@ -121,7 +121,7 @@ class E5TextEmbedder(_FolderComponent):
         return await asyncio.to_thread(self.run, text)
 
     def to_dict(self) -> Fields:
-        """What a pipeline stores of it."""
+        """Returns the settings that a pipeline stores."""
         stored: Fields = default_to_dict(
             self, folder=self.folder, task=self.task, overflow=self.overflow, threads=self.threads
         )
@@ -146,9 +146,9 @@ class E5DocumentEmbedder(_FolderComponent):
         Args:
             folder: A model folder made by `e5-export`.
             meta_fields_to_embed: Metadata that are embedded before the content.
-            embedding_separator: What stands between them.
-            overflow: What becomes of documents that are too long.
-            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+            embedding_separator: The string between them.
+            overflow: How documents beyond the token limit are treated.
+            threads: Number of threads of the session; None chooses by CPU affinity and cgroup quota.
         """
         self.folder, self.overflow, self.threads = folder, overflow, threads
         self.meta_fields_to_embed, self.embedding_separator = list(meta_fields_to_embed), embedding_separator
@@ -182,7 +182,7 @@ class E5DocumentEmbedder(_FolderComponent):
         return await asyncio.to_thread(self.run, documents)
 
     def to_dict(self) -> Fields:
-        """What a pipeline stores of it."""
+        """Returns the settings that a pipeline stores."""
         stored: Fields = default_to_dict(
             self,
             folder=self.folder,

@@ -47,8 +47,8 @@ class E5Embeddings(Embeddings):  # type: ignore[misc]  # the library is optional
         Args:
             folder: A model folder made by `e5-export`.
             task: The instruction of queries, where the model takes one; None for its default.
-            overflow: What becomes of texts that are too long.
-            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+            overflow: How texts beyond the token limit are treated.
+            threads: Number of threads of the session; None chooses by CPU affinity and cgroup quota.
 
         Raises:
             FolderError: A leaf of it says what is wrong with the folder.
@@ -93,7 +93,7 @@ class E5Embeddings(Embeddings):  # type: ignore[misc]  # the library is optional
         """Looks at some documents of a store, before more are added or it is searched.
 
         Args:
-            store: Whose documents were stamped.
+            store: The store whose documents were stamped.
 
         Raises:
             MixedVectorsError: If it holds another model's vectors.

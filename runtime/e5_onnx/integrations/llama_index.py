@@ -41,8 +41,8 @@ class E5Embedding(BaseEmbedding):  # type: ignore[misc]  # the library is option
     Attributes:
         folder: A model folder made by `e5-export`.
         task: The instruction of queries, where the model takes one; None for its default.
-        overflow: What becomes of texts that are too long.
-        threads: Of the session; None chooses by CPU affinity and cgroup quota.
+        overflow: How texts beyond the token limit are treated.
+        threads: Number of threads of the session; None chooses by CPU affinity and cgroup quota.
     """
 
     folder: str
@@ -83,7 +83,7 @@ class E5Embedding(BaseEmbedding):  # type: ignore[misc]  # the library is option
         """Looks at some nodes of an index, before more are added or it is searched.
 
         Args:
-            index: Whose documents were stamped.
+            index: The index whose documents were stamped.
 
         Raises:
             MixedVectorsError: If it holds another model's vectors.

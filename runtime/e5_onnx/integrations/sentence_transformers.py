@@ -91,8 +91,8 @@ class E5SentenceTransformer:
         Args:
             model_name_or_path: A model folder made by `e5-export`.
             task: The instruction of queries, where the model takes one; None for its default.
-            overflow: What becomes of texts that are too long.
-            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+            overflow: How texts beyond the token limit are treated.
+            threads: Number of threads of the session; None chooses by CPU affinity and cgroup quota.
 
         Raises:
             FolderError: A leaf of it says what is wrong with the folder.
@@ -147,7 +147,7 @@ class E5SentenceTransformer:
         Args:
             inputs: One text, or any iterable of texts.
             prompt_name: `query` or `document` (or `passage`, `corpus`), to embed them in that role.
-            prompt: What is written before each text, instead of what a role writes.
+            prompt: The string before each text, instead of the role's prompt template.
 
         Returns:
             float32 [n, dimension], or [dimension] for one str.

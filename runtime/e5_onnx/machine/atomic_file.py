@@ -23,7 +23,7 @@ def atomic_file(target: Path, *, workplace: Path | None = None) -> Iterator[IO[b
 
     Args:
         target: The name.
-        workplace: Where it is written meanwhile, on the same file system; None for beside the target.
+        workplace: The folder for the unfinished file, on the same file system; None for the target's folder.
 
     Raises:
         OSError: If it cannot be written; then nothing is left of it.

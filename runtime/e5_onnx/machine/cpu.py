@@ -21,7 +21,7 @@ class CpuFacts:
 
     Attributes:
         model: Its name, or the architecture's where the system gives none.
-        features: Those of INT8_FEATURES that it has, in that order; empty where the system does not say.
+        features: The INT8_FEATURES that the CPU has, in that order; empty where the system does not say.
     """
 
     model: str

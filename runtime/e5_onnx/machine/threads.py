@@ -40,9 +40,9 @@ def choose_threads(requested: int | None, *, root: Path = Path("/")) -> ThreadCh
     A container may be shown 64 CPUs and be allowed half of one; threads beyond that only wait for each other.
 
     Args:
-        requested: What the caller asked for, which wins; None for the smaller of CPU affinity and cgroup
+        requested: The number that the caller asked for; None for the smaller of CPU affinity and cgroup
             quota (v1 or v2, of any level above the process, rounded up).
-        root: Where `proc` and `sys` are looked for.
+        root: The folder that holds `proc` and `sys`.
 
     Returns:
         The number and its reason.

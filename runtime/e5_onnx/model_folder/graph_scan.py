@@ -25,7 +25,7 @@ _LONGEST_NUMBER: Final = 19  # digits of 2 ** 63
 
 @dataclass(frozen=True, slots=True)
 class GraphScan:
-    """What was found.
+    """The findings of a scan.
 
     Attributes:
         extents: Offset and length in bytes of every tensor in model.onnx.data, in order of offset.
@@ -46,8 +46,8 @@ def scan_graph(data: bytes, *, weights_size: int) -> GraphScan:
 
     Raises:
         ModelLoadError: If it is not an ONNX file.
-        UnsafeFolderError: If it uses operators of a foreign domain, data outside model.onnx.data, or fields
-        that are not known here, functions and sparse tensors among them.
+        UnsafeFolderError: If it uses operators of a third-party domain, data outside model.onnx.data, or
+        unknown fields, functions and sparse tensors among them.
     """
     scanner = _Scanner(weights_size)
     try:

@@ -36,7 +36,7 @@ _PLACEHOLDER: Final = re.compile(r"{(\w+)}")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the weights came from."""
+    """The source of the weights."""
 
     name: str
     revision: str | None
@@ -50,7 +50,7 @@ class Architecture:
     """The encoder's shape.
 
     Attributes:
-        body: What kind of encoder it is, such as `bert` or `xlm-roberta`; any word, the graph says the rest.
+        body: The kind of encoder, such as `bert` or `xlm-roberta`. Any word is accepted.
         positions: Rows of the position table.
         position_offset: Rows of it that no token uses: pad id + 1 in the RoBERTa family, so 514 rows hold 512
             tokens (transformers#14243); 0 in BERT.
@@ -112,7 +112,7 @@ class Manifest:
         dimension: Components of a vector; other than `architecture.hidden` where a projection follows.
         pooling: How token vectors become one, in the graph; any word.
         precision: How the weights are stored; any word.
-        requires: What a reader must know of to make the right vectors. This version knows of nothing.
+        requires: Features that a reader must support to make the right vectors. This version has none.
     """
 
     source: Source

@@ -21,8 +21,8 @@ def read_dataclass(kind: type[T], values: object, path: str = "") -> T:
     Args:
         kind: A dataclass whose fields are str, int, float, bool, Any, a dataclass, an optional one of these,
             `dict[str, ...]` or a `tuple`.
-        values: What `json.loads` returned.
-        path: Where `values` stands in the file, for messages.
+        values: The object that `json.loads` returned.
+        path: The position of `values` in the file, for messages.
 
     Returns:
         The dataclass.

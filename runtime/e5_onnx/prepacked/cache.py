@@ -27,13 +27,13 @@ _ABANDONED_AFTER: Final = 3600.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What stands in the cache.
+    """An entry of the cache.
 
     Attributes:
-        folder: Where.
-        bytes: Of its files.
-        entry: What it is; None for what was never finished, or was spoilt.
-        usable: Whether it fits this CPU and onnxruntime.
+        folder: The folder of the entry.
+        bytes: Size of its files, in bytes.
+        entry: Its description; None if it is incomplete or corrupt.
+        usable: True if it fits this CPU and onnxruntime.
     """
 
     folder: Path
@@ -63,7 +63,7 @@ class PrepackedCache:
         """The folder of a sound entry. One that is not sound is removed.
 
         Args:
-            purpose: What it has to fit.
+            purpose: The model and machine that it must fit.
             whole: Whether to hash every byte of it first, and not only a sample.
         """
         folder = self._place / purpose.key

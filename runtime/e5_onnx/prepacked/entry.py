@@ -23,14 +23,14 @@ _SAMPLE: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class PackedFor:
-    """What packed weights fit. Anything that could change a byte of them is in here.
+    """The model and machine that prepacked weights fit: everything that could change a byte of them.
 
     Attributes:
         graph: sha256 of the folder's graph.
         weights: sha256 of its weights.
         onnxruntime: The version.
         cpu: Digest of the CPU's features.
-        kernels_exact: What the probe found (`exact_int8.py`): cpuinfo may be another machine's.
+        kernels_exact: The result of the probe (`exact_int8.py`): cpuinfo may describe another machine.
         exact_int8: Whether the slower exact kernels are used.
     """
 
@@ -52,7 +52,7 @@ class PackedFor:
 
 
 def packed_for(manifest: Manifest, *, exact_int8: bool) -> PackedFor:
-    """What a folder's weights are packed for in this process."""
+    """Returns what a folder's prepacked weights must fit in this process."""
     version, cpu, exact = _here()
     files = manifest.files
     return PackedFor(files[GRAPH_NAME].sha256, files[WEIGHTS_NAME].sha256, version, cpu, exact, exact_int8)
@@ -69,7 +69,7 @@ class Entry:
     Attributes:
         model: Path of the folder that it was made from, for `e5 cache list`.
         precision: The folder's.
-        purpose: What it fits.
+        purpose: The model and machine that it fits.
         graph_sha256: Of the optimised graph.
         weights_sha256: Of the packed weights.
         sampled_sha256: Of 4 KiB of each MiB of them, which is what is checked at each start.
@@ -104,7 +104,7 @@ class Entry:
 
 
 def describe_entry(folder: Path, opened: ModelFolder, purpose: PackedFor) -> Entry:
-    """What entry.json says of the files that were just written to `folder`."""
+    """Returns the content of entry.json for the files just written to `folder`."""
     weights = folder / WEIGHTS_NAME
     size = weights.stat().st_size
     return Entry(

@@ -1,4 +1,4 @@
-"""The folder that the cache is kept in: nobody else's, and closed to everybody else."""
+"""The folder of the cache: private to its owner (mode 0700)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def open_place(root: Path, name: str = _NAME) -> Path:
 
     Args:
         root: As chosen by `cache_root`.
-        name: Of the folder: that of packed weights, or of whole models.
+        name: The folder's name: one for prepacked weights, one for whole models.
 
     Raises:
         UnsafeCacheError: If it is a link or no folder, is someone else's, or is open to others.

@@ -29,7 +29,7 @@ def open_session(
 
     Args:
         opened: The folder, checked.
-        threads: Of the session.
+        threads: Number of threads of the session.
         exact_int8: Whether to use the slower exact kernels.
         spinning: Whether threads that wait do not sleep (`session_options`).
         cache_dir: The cache; None asks the environment.

@@ -43,10 +43,10 @@ class EmbedBatches:
 
         Args:
             model: As for `node_folder`: a path, or a URI that each node fetches once.
-            role: Of all texts; needed where the model writes them differently.
+            role: The role of all texts; required where queries and documents have different prompt templates.
             task: The instruction of queries, where the model takes one.
-            text_column: Where the texts are.
-            output_column: Where the vectors go: float32, of the model's dimension.
+            text_column: The column with the texts.
+            output_column: The column for the vectors: float32, of the model's dimension.
             overflow: As for `Embedder`.
 
         Raises:

@@ -44,7 +44,7 @@ class RayEngine:
     Attributes:
         address: The address of the cluster; None for what `RAY_ADDRESS` names or, without it, for one on this
             machine.
-        model: Where nodes find the model: a path or a URI; None for where it is here.
+        model: The path or URI of the model on the nodes; None for its path here.
         stop: When it is set, the engine ends after the shard that is done next.
     """
 
@@ -82,7 +82,7 @@ class ShardWorker:
         Args:
             work: The run.
             model: As for `node_folder`.
-            folder: That the run was started in, which its paths are relative to.
+            folder: The folder that the run's paths are relative to: where it was started.
         """
         self._work, self._place, self._folder = work, model, Path(folder)
         self._plan = ShardPlan(work.survey.rows, work.job.shard_rows)

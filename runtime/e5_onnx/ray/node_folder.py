@@ -29,7 +29,7 @@ def node_folder(model: str | os.PathLike[str], cache_dir: str | os.PathLike[str]
         model: A path, or a URI that pyarrow opens: `s3://`, `gs://`, `hdfs://`, `file://`. What a URI names
             is copied once and every hash of it is checked; after that its e5.json alone is read, which says
             whether the copy is still of the same model.
-        cache_dir: Where copies are kept; None for the environment's `E5_ONNX_CACHE`, or `~/.cache/e5-onnx`.
+        cache_dir: The folder for copies; None for the environment's `E5_ONNX_CACHE`, or `~/.cache/e5-onnx`.
 
     Raises:
         ModelPlaceError: If nothing can be fetched from the URI.

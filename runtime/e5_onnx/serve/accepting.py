@@ -43,7 +43,7 @@ class Listener:
         Args:
             listening: A socket that listens and does not block.
             make: Makes a connection's protocol, a `LimitedProtocol`.
-            connections: Those that are open.
+            connections: The open connections.
             places: Connections beyond which one is ended for another.
         """
         self._listening, self._make, self._connections, self._places = listening, make, connections, places

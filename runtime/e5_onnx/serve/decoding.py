@@ -50,7 +50,7 @@ def decode(body: bytes, kind: type[T], charset: str | None) -> T:
     Args:
         body: The bytes.
         kind: A struct of `wire`.
-        charset: What the Content-Type calls the encoding, or None.
+        charset: The encoding named in the Content-Type, or None.
 
     Raises:
         UnsupportedBodyError: If it is compressed, or in another encoding than UTF-8.

@@ -39,7 +39,7 @@ class Dispatcher:
             run: Ids and mask, int64 [batch, sequence], to float32 [batch, dimension].
             callers: Batches that run at once, each in a thread.
             budget: The largest batch, in rows x tokens of the longest.
-            queue_tokens: That may wait.
+            queue_tokens: Number of tokens that may wait.
             on_batch: Told the tokens and seconds of each batch.
         """
         self._run = run

@@ -37,7 +37,7 @@ class RequestError(E5Error):
     """Something that a client is told.
 
     Attributes:
-        status: Of HTTP.
+        status: The HTTP status code.
         code: For programs; it does not change.
         kind: OpenAI's `type`.
         retry_after: Seconds after which it may be tried again, or None.
@@ -55,7 +55,7 @@ class RequestError(E5Error):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the answer has to say beside its body."""
+        """The headers of the response."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 

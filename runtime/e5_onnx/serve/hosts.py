@@ -22,7 +22,7 @@ def allowed_names(host: str, others: Sequence[str], *, keyed: bool) -> frozenset
     Args:
         host: The name that the server listens on.
         others: Further names.
-        keyed: Whether a key is needed. Then any name will do, `*`: a foreign page has no key.
+        keyed: Whether a key is needed. With a key, any name is accepted (`*`): a third-party page has no key.
     """
     if keyed:
         return frozenset({ANY})

@@ -15,7 +15,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """What a server counts; with several workers, prometheus_client adds theirs up."""
+    """The metrics of a server; prometheus_client adds up those of several worker processes."""
 
     def __init__(self, waiting_tokens: Callable[[], int]) -> None:
         """Takes what tells how many tokens wait."""

@@ -30,11 +30,11 @@ _LOADED_SIZE: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What it gets.
+    """The result of an embedding request.
 
     Attributes:
         vectors: float32 [texts, dimension].
-        used_tokens: That the model ran, after cutting.
+        used_tokens: Number of tokens that the model ran, after truncation.
         truncated: Texts that were cut.
     """
 

@@ -44,7 +44,7 @@ def document(name: str, routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _is_json(kind: object) -> bool:
-    """Whether it is a type whose JSON is meant, and not a media type."""
+    """Returns whether it is a type to describe as JSON, and not a media type."""
     return kind is not None and not isinstance(kind, str)
 
 
@@ -63,7 +63,7 @@ def _operation(route: Route, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request(path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What a request of an operation has: a name in its path, a body."""
+    """Returns the parameters and the body of an operation."""
     found: dict[str, Any] = {"requestBody": {"required": True, "content": body}} if body else {}
     if "{model}" in path:
         found["parameters"] = [

@@ -41,11 +41,11 @@ _OTHERS: Final = (
 
 
 def hint_for(path: str, known: Iterable[str]) -> str:
-    """What a client is told who asked for a path that is not there; the path itself is not repeated.
+    """Returns the error message for an unknown path; the message does not repeat the path.
 
     Args:
-        path: What was asked for.
-        known: The paths that are.
+        path: The requested path.
+        known: The paths that exist.
     """
     for other in _OTHERS:
         if other.path.fullmatch(path):

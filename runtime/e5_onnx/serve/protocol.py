@@ -35,10 +35,10 @@ class LimitedProtocol(H11Protocol):
     """A connection.
 
     Attributes:
-        limits: Of the server.
+        limits: The limits of the server.
         since: When the phase began, by the event loop's clock.
-        phase: What is waited for: a request's headers, its body, the application, a client that does not read
-            its answer, the next request, or the end.
+        phase: The event that is awaited: a request's headers, its body, the application, a slow client's
+            read of its response, the next request, or the end.
     """
 
     limits: ClassVar[Limits] = Limits()
@@ -117,7 +117,7 @@ class LimitedProtocol(H11Protocol):
 
     @property
     def is_waited_for(self) -> bool:
-        """Whether it is the client's turn."""
+        """Returns whether the server waits for the client."""
         return self.phase in _CLIENTS_TURN
 
 

@@ -45,7 +45,7 @@ class Ticket:
 
     @property
     def tokens(self) -> int:
-        """Of the rows that wait."""
+        """Number of tokens of the rows that wait."""
         return sum(len(self.rows[index]) for index in self.waiting)
 
     @property
@@ -59,7 +59,7 @@ class Batch:
     """Rows that run together.
 
     Attributes:
-        parts: Whose they are: a ticket and the index of its row, each.
+        parts: A ticket and the index of its row, for each text.
     """
 
     parts: list[tuple[Ticket, int]]
@@ -71,7 +71,7 @@ class Batch:
 
     @property
     def tickets(self) -> list[Ticket]:
-        """Those that take part, each once."""
+        """The tickets of the batch, each once."""
         return list({id(ticket): ticket for ticket, _ in self.parts}.values())
 
     def deliver(self, vectors: NDArray[np.float32]) -> None:
@@ -123,7 +123,7 @@ class FairQueue:
 
     @property
     def tokens(self) -> int:
-        """That wait."""
+        """Number of tokens that wait."""
         return self._tokens
 
     def add(self, ticket: Ticket) -> None:

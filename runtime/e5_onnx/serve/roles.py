@@ -58,8 +58,8 @@ class RoleChoice:
     """How this server understands requests.
 
     Attributes:
-        settings: Of the server.
-        recipe: Of the model.
+        settings: The settings of the server.
+        recipe: The recipe of the model.
     """
 
     settings: Settings
@@ -70,7 +70,7 @@ class RoleChoice:
 
         Args:
             asked: The request.
-            field: What this path's clients call the role, for the message.
+            field: The role's field on this route, for the message.
             otherwise: The role if neither the request nor the operator chose one; None to refuse.
 
         Raises:

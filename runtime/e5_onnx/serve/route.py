@@ -19,8 +19,8 @@ class Route:
     Attributes:
         method: GET or POST; HEAD goes with GET.
         paths: The path, and others that mean the same. `{model}` stands for a name.
-        act: What answers: takes the request, the server, and the body where there is one.
-        summary: What it does, for the OpenAPI document.
+        act: The handler: takes the request, the server, and the body where there is one.
+        summary: A sentence for the OpenAPI document.
         answer: The type of its JSON, or the media type of what is none.
         body: The struct that its body is decoded to, or None if it takes none.
         access: Who may call it.

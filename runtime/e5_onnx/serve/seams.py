@@ -70,7 +70,7 @@ class Piece:
 
     Attributes:
         text: The part.
-        template: What stands in front of it and behind it: nothing, in the middle of a text.
+        template: The prompt template around it; empty in the middle of a text.
     """
 
     text: str
@@ -94,7 +94,7 @@ class Seams:
 
         Args:
             text: The text.
-            template: What surrounds it.
+            template: The prompt template around it.
             index: Its number, for messages.
 
         Raises:

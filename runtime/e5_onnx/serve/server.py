@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
 
 
 class _Stopping:
-    """What signals ask for: to stop, and when they come again, not to wait first."""
+    """The effect of signals: the first asks for a graceful shutdown, the second ends the wait."""
 
     def __init__(self) -> None:
         self.asked, self.asked_again = asyncio.Event(), asyncio.Event()
@@ -78,7 +78,7 @@ async def serve(settings: Settings, sockets: Sockets, on_ready: Callable[[], Non
 
     Args:
         settings: How.
-        sockets: Where.
+        sockets: The sockets to listen on.
         on_ready: Told once the model is loaded.
 
     Raises:
@@ -124,7 +124,7 @@ def _signals(stopping: _Stopping, loop: asyncio.AbstractEventLoop) -> Iterator[N
 
 
 def _log_unexpected(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Takes what nobody else took. asyncio's own message may repeat a text."""
+    """Handles every other exception. asyncio's own message may repeat a text."""
     _LOG.error("unexpected error", exc_info=context.get("exception"))
 
 

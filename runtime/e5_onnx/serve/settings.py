@@ -20,7 +20,7 @@ _LEFT_OUT = "left out: this system does not tell how much memory a process holds
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What clients may do at most.
+    """The limits for clients.
 
     Attributes:
         max_body_mb: Body of a request, in 10^6 bytes.
@@ -70,19 +70,19 @@ class Settings:
 
     Attributes:
         folder: The model folder.
-        name: What clients call the model.
+        name: The model's name for clients.
         host: The address to listen on.
         port: 0 for any that is free.
-        threads: Of the model, or None for what this process may use.
+        threads: Number of threads of the model; None for as many as this process may use.
         mode: `throughput` for a batch a thread, `latency` for one batch that all threads work on.
         default_role: The role of a text that names none; None to refuse such a request.
-        overflow: What becomes of texts that are too long.
-        keys: Of which a client has to send one; empty for no key.
+        overflow: How texts beyond the token limit are treated.
+        keys: The accepted keys; empty if no key is needed.
         insecure_no_key: Whether another address than loopback may go without.
         allowed_hosts: Names that a Host header may have beside the server's own; `*` for any.
         metrics: Address and port for /metrics alone, or None.
         drain_delay: Seconds between saying that it stops and accepting no more connections.
-        limits: Of clients.
+        limits: The limits for clients.
     """
 
     folder: Path
@@ -140,7 +140,7 @@ def parse_address(text: str, parameter: str) -> tuple[str, int]:
 
     Args:
         text: The address.
-        parameter: What is set to it, for the message.
+        parameter: The name of the parameter, for the message.
 
     Raises:
         OptionError: If it is not that.

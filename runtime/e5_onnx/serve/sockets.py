@@ -17,7 +17,7 @@ _BACKLOG: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """What a server listens on.
+    """The sockets that a server listens on.
 
     Attributes:
         api: For clients.

@@ -27,8 +27,8 @@ class State:
     Attributes:
         settings: How it is run.
         model: The loaded model.
-        metrics: What is counted.
-        stopping: Whether it was told to stop.
+        metrics: The metrics of the server.
+        stopping: True once the server was asked to stop.
     """
 
     settings: Settings

@@ -43,7 +43,7 @@ async def tokenize(request: Request, state: State, asked: TokenizeRequest) -> Re
 
 
 async def info(_request: Request, state: State) -> Response:
-    """What is served, and the limits that clients must keep to."""
+    """Returns the description of the model and the limits for clients."""
     manifest, settings = state.model.manifest, state.settings
     recipe = manifest.recipe
     return answer(

@@ -42,7 +42,7 @@ class Throttle:
         """Notes a wrong key and holds its answer back if there were many.
 
         Args:
-            address: Of the client. A proxy's is that of all who come through it, which is why a right key is
+            address: The client's address. All clients behind a proxy share one, which is why a right key is
                 not asked for its address.
 
         Returns:

@@ -31,9 +31,9 @@ class Wish:
 
     Attributes:
         texts: The texts.
-        role: Of all of them.
+        role: The role of all texts.
         task: The instruction of queries, or None.
-        overflow: What becomes of those that are too long.
+        overflow: How texts beyond the token limit are treated.
     """
 
     texts: Sequence[str]
@@ -50,7 +50,7 @@ class Tokeniser:
 
         Args:
             engine: The model.
-            seams: Where its texts may be cut.
+            seams: The positions at which its texts may be cut.
             limit: Tokens that a request may have.
             may_load: Whether there is memory for the whole tokenizer, where the lean one is used.
         """
@@ -122,7 +122,7 @@ class Tokeniser:
             raise BadInputError(str(error)) from error
 
     def _tail(self, template: Template) -> NDArray[np.int64]:
-        """What stands behind any text: the template's end, and the closing special token."""
+        """Returns the tokens after any text: the end of the template and the closing special token."""
         return self._engine.tokenizer.tokenize("", Template("", template.after)).tail
 
 

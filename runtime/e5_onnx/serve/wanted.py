@@ -27,7 +27,7 @@ class Wanted:
     """How vectors are to be made and written.
 
     Attributes:
-        overflow: What becomes of texts that are too long.
+        overflow: How texts beyond the token limit are treated.
         encoding: How a vector is written.
     """
 
@@ -40,8 +40,8 @@ def read_wanted(asked: EmbedFields, manifest: Manifest, default: OverflowPolicy)
 
     Args:
         asked: The request.
-        manifest: Of the model.
-        default: What the operator chose for texts that are too long.
+        manifest: The manifest of the model.
+        default: The truncation policy that the operator chose.
 
     Raises:
         BadInputError: For an option that is not offered, or two that contradict each other.

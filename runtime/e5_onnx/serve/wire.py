@@ -38,7 +38,7 @@ class Harmless(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RoleFields(Harmless, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What says which role the texts have. Every one means the same; two that differ are refused."""
+    """The fields that name the role of the texts. All mean the same; two that differ are refused."""
 
     model: Annotated[Word, Meta(description="the model's name, or `name:query`, `name:document`")] = None
     input_type: Annotated[
@@ -55,7 +55,7 @@ class RoleFields(Harmless, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class EmbedFields(RoleFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may be asked of vectors, at every path that makes some."""
+    """The fields that shape the vectors, on every route that returns some."""
 
     truncate: Annotated[
         Switch,
@@ -142,7 +142,7 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 class ErrorBody(Struct, frozen=True, kw_only=True):
-    """What went wrong; `code` is stable."""
+    """The error; `code` is stable."""
 
     message: str
     type: str

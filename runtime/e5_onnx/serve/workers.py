@@ -41,7 +41,7 @@ class Supervisor:
         """Starts nothing yet.
 
         Args:
-            arguments: What follows `python -m e5_onnx.cli` for one worker.
+            arguments: The arguments after `python -m e5_onnx.cli` for one worker process.
             count: The number of workers.
             sockets: Their sockets.
             clock: Seconds that never run backwards.

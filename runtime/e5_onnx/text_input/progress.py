@@ -17,7 +17,7 @@ class ProgressLine:
     Attributes:
         texts: Done so far.
         tokens: Done so far.
-        truncated: Of the texts.
+        truncated: Number of truncated texts.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ProgressLine:
         """Starts the clock.
 
         Args:
-            stream: Where the line goes; None for stderr.
+            stream: The stream for the line; None for stderr.
             clock: Seconds.
             shown: Whether there is a line; None for only on a terminal.
         """

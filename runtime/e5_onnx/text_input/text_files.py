@@ -22,7 +22,7 @@ class FileFormat:
         name: Its name in this program.
         endings: The endings of its files.
         reader: The module of `e5_onnx.bulk.formats` that reads it.
-        has_compression: Whether it has compression of its own, and takes none around it.
+        has_compression: True if the format has its own compression and takes none around it.
     """
 
     name: str
@@ -59,7 +59,7 @@ class InputFile:
     """A file of texts.
 
     Attributes:
-        path: Where it is.
+        path: The path of the file.
         format: Its row.
         compression: The compression around it, by its name.
     """

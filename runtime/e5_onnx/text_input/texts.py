@@ -16,7 +16,7 @@ def each_text(texts: Iterable[str]) -> Iterator[str]:
     """Starts to read texts, whose types are not looked at yet.
 
     Args:
-        texts: What the caller passed; not one str.
+        texts: The texts that the caller passed; not one str.
 
     Raises:
         NotTextsError: If it is no iterable, or one that gives something else than its texts.
@@ -36,7 +36,7 @@ def check_texts(texts: Iterable[str], *, first_index: int = 0) -> list[str]:
     Empty and blank strings, NUL and control characters are texts like any other.
 
     Args:
-        texts: What the caller passed; not one str.
+        texts: The texts that the caller passed; not one str.
         first_index: The number of the first text, for messages.
 
     Returns:

@@ -52,7 +52,7 @@ class FullTokenizer:
 
         Args:
             text: Valid Unicode. Names of special tokens in it, such as `</s>`, become these tokens.
-            template: What surrounds it.
+            template: The prompt template around it.
 
         Raises:
             ModelLoadError: If the tokenizer is at fault.

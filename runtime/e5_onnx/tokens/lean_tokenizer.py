@@ -48,7 +48,7 @@ class LeanTokenizer:
     One text at a time, without threads of its own; Python's lock is free meanwhile.
 
     Args:
-        path: What `tokie.Tokenizer.save` wrote.
+        path: The file that `tokie.Tokenizer.save` wrote.
         full: The tokenizer.json that it was made from, read only when a text needs it.
 
     Raises:
@@ -75,7 +75,7 @@ class LeanTokenizer:
 
         Args:
             text: Valid Unicode.
-            template: What surrounds it; it must hold the text at arm's length, as `keeps_apart` says.
+            template: The prompt template; it must separate the text by white space, as `keeps_apart` says.
 
         Raises:
             ModelLoadError: If the tokenizer is at fault.

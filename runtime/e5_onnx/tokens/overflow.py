@@ -19,7 +19,7 @@ POLICIES: Final[tuple[OverflowPolicy, ...]] = get_args(OverflowPolicy)
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
-    """What the model is to run.
+    """The token sequences for the model to run.
 
     Attributes:
         ids: Token ids of each row, none longer than the model takes.
@@ -56,7 +56,7 @@ def fit(
     Args:
         texts: The tokenised texts.
         limit: Tokens that the model takes.
-        policy: What to do with longer ones.
+        policy: The truncation policy for longer texts.
         first_index: The number of the first text, for messages.
 
     Returns:

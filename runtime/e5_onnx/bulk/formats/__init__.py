@@ -36,7 +36,7 @@ def open_rows(file: InputFile, columns: Columns, beside: pa.Schema) -> RowReader
 
     Args:
         file: The file.
-        columns: Which of its columns are read.
+        columns: The columns that are read.
         beside: Names and types, in the output, of those beside the text.
 
     Raises:

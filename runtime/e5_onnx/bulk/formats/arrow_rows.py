@@ -63,7 +63,7 @@ class ArrowRows:
     Args:
         file: For messages.
         open_at: Opens the file at a row: what to close, and the batches from there on.
-        columns: Which columns are read.
+        columns: The columns that are read.
         beside: Their names and types in the output.
     """
 

@@ -25,7 +25,7 @@ class CsvRecord:
     Attributes:
         line: The line of the file on which it begins, from 1.
         cells: Its cells; of a bad one, those that its first line has without regard to quotes.
-        flaw: What is wrong with it, or None.
+        flaw: The reason to reject it, or None.
     """
 
     line: int
