@@ -15,10 +15,10 @@ class ExportContext:
     """One export.
 
     Attributes:
-        request: What was asked for.
-        checkpoint: What is exported.
+        request: The options of the export.
+        checkpoint: The checkpoint that is exported.
         choice: Recipe, pooling and length.
-        progress: Where steps are reported.
+        progress: The receiver of progress reports.
     """
 
     request: ExportRequest

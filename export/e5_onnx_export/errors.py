@@ -17,7 +17,7 @@ e5_onnx.E5Error
     ├── CardError                      (ValueError)    results that cannot be merged into a folder's card
     ├── FolderExistsError              (FileExistsError)
     ├── DiskSpaceError                 (OSError)
-    ├── ToolError                      (RuntimeError)  optimum or another foreign tool failed
+    ├── ToolError                      (RuntimeError)  optimum or another third-party tool failed
     └── ParityError                    (ValueError)    the exported vectors are too far from the reference's
 """
 

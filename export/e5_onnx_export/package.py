@@ -122,7 +122,7 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def _leftovers(target: Path, kind: str) -> list[Path]:
-    """What exports to the target left when they were killed; nothing of one that still runs."""
+    """Returns the remains of killed exports to the target, without those that still run."""
     start = f".{target.name}{kind}"
     beside = target.parent.iterdir() if target.parent.is_dir() else ()
     found = [path for path in beside if path.name.startswith(start) and path.is_dir()]

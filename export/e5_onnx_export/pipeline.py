@@ -29,8 +29,8 @@ def export(request: ExportRequest, progress: Progress | None = None) -> ExportRe
     """Turns a checkpoint into a model folder, or leaves nothing.
 
     Args:
-        request: What is asked for.
-        progress: Where steps are reported; None for nowhere.
+        request: The options of the export.
+        progress: The receiver of progress reports; None for none.
 
     Returns:
         What was made.

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """Where steps are reported."""
+    """The receiver of progress reports."""
 
     def step(self, text: str) -> None:
         """Says what begins."""

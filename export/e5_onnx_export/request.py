@@ -18,7 +18,7 @@ ReferenceOption = Literal["auto", "torch", "numpy", "none"]
 
 @dataclass(frozen=True, slots=True)
 class QuantizationRequest:
-    """What is asked of a quantised graph.
+    """The options of a quantised graph.
 
     Attributes:
         calibration: A text file, one text a line, instead of the texts that come with the exporter.
@@ -26,8 +26,8 @@ class QuantizationRequest:
             for the precision's default.
         max_size_mb: The largest folder, in 10^6 bytes, that linears may be kept in fp32 for; None for no
             limit.
-        weight_bits: Of int8: 8, or 7 for weights that are exact on CPUs without VNNI.
-        table_bits: Of the word table of int4.
+        weight_bits: Number of bits of an int8 weight: 8, or 7. Both are exact on every CPU.
+        table_bits: Number of bits of the token embedding matrix of int4.
     """
 
     calibration: Path | None = None
@@ -49,17 +49,17 @@ _TAKEN_BY: Final[dict[str, tuple[Precision, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What is asked for.
+    """The options of an export.
 
     Attributes:
         source: A hub id, a local folder, or `demo`.
         out: The folder to make.
-        revision: Of a hub id.
+        revision: The branch, tag or commit of a hub id.
         precision: How the weights are stored.
         graph: `packed` for Embedder, `standard` for other tools.
-        recipe: What the caller says about templates and pooling.
-        reference: What fp32 vectors are compared with.
-        quantization: What is asked of a quantised graph.
+        recipe: The caller's prompt templates and pooling.
+        reference: The reference that fp32 vectors are compared with.
+        quantization: The options of a quantised graph.
         lean: Whether the lean tokenizer comes with it, where it can be proved right.
         force: Whether a model folder at `out` is replaced.
     """
@@ -93,12 +93,12 @@ class ExportRequest:
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was done; `e5-export --json` prints these names.
+    """The result of an export; `e5-export --json` prints these names.
 
     Attributes:
         folder: The folder.
-        precision: Of the weights.
-        bytes: Of all files.
+        precision: The precision of the weights.
+        bytes: Size of all files, in bytes.
         seconds: From start to end.
         peak_rss_mb: Largest resident memory, in 10^6 bytes, mapped files included.
         parity: Distance from the reference.

@@ -145,7 +145,8 @@ def test_a_word_table_with_fewer_rows_than_the_tokenizer_has_tokens_is_refused(t
     with pytest.raises(
         CheckpointError,
         match=r"tokenizer.json: has 301 tokens \(the last is '<new>'\) as a PreTrainedTokenizerFast, but the "
-        r"word table only 300 rows: the table was not resized for an added token, tokenizer_config.json is",
+        r"token embedding matrix has only 300 rows: it was not resized for an added token, "
+        r"tokenizer_config.json is",
     ):
         open_checkpoint(str(folder))
 

@@ -89,7 +89,7 @@ def test_a_file_that_it_does_not_understand(folder):
     ):
         read_again(checkpoint).read(KEY)
     write_safetensors(folder / "model.safetensors", {KEY: tensors[KEY]})
-    with pytest.raises(CheckpointError, match="holds 0 word tables where one belongs"):
+    with pytest.raises(CheckpointError, match="holds 0 token embedding matrices instead of one"):
         read_again(checkpoint)
 
 

@@ -42,7 +42,7 @@ def model_card(manifest: Manifest) -> str:
     """Writes the card of a folder with the packed graph.
 
     Args:
-        manifest: What its e5.json says.
+        manifest: The content of its e5.json.
 
     Returns:
         Markdown with YAML front matter; the same manifest always gives the same text.

@@ -35,10 +35,10 @@ def front_matter(source: Source, architecture: Architecture, tags: Iterable[str]
     """Returns the YAML that the hub reads.
 
     Args:
-        source: What was exported.
+        source: The source of the export.
         architecture: Its shape.
         tags: Words to be found by.
-        relation: What the folder is to its base model, in the hub's words; empty where it has none.
+        relation: The folder's relation to its base model, in the hub's words; empty for none.
     """
     lines = ["---"]
     if source.license is not None:
@@ -60,7 +60,7 @@ def recipe_section(recipe: Recipe, vector: str, max_tokens: int, *, who_adds: st
 
     Args:
         recipe: The templates.
-        vector: What a text's vector is, before it is scaled.
+        vector: The definition of a text's vector, before it is scaled.
         max_tokens: The longest text.
         who_adds: A sentence on which programs add the templates.
     """

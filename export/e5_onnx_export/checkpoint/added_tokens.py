@@ -36,7 +36,7 @@ def tokens_to_add(settings: TokenizerSettings, own: Mapping[int, AddedToken]) ->
     """Returns the tokens that transformers adds to a tokenizer, in its order.
 
     Args:
-        settings: What the files beside tokenizer.json say.
+        settings: The settings of the files next to tokenizer.json.
         own: Added tokens of tokenizer.json, by id.
 
     Returns:

@@ -41,7 +41,7 @@ def add_tokens(
     Args:
         model: The `model` of a tokenizer.json.
         rows: Its `added_tokens`.
-        tokens: What is added, in this order.
+        tokens: The added tokens, in this order.
 
     Returns:
         The new `added_tokens`; those that stay as they were are the same objects.

@@ -59,7 +59,7 @@ class Projection:
     Attributes:
         weight: float32 [outputs, inputs].
         bias: float32 [outputs].
-        activation: What the sum goes through.
+        activation: The activation function after the sum.
     """
 
     weight: Floats
@@ -89,10 +89,10 @@ class Checkpoint:
         architecture: The encoder's shape; every tensor of `weights` was compared with it.
         weights: The encoder's tensors, under the names they have in transformers' BertModel.
         tokenizer: Its tokenizer.json as transformers uses it: a JSON document in UTF-8.
-        folder: Where sentence-transformers' files are, or None for the demonstration model.
-        encoder_folder: Where config.json and the tokenizer's files are: `folder`, or a folder in it.
+        folder: The folder of sentence-transformers' files, or None for the demonstration model.
+        encoder_folder: The folder of config.json and the tokenizer's files: `folder`, or one in it.
         stored: All tensors of its files, for the NumPy reference; None where they are in no such file.
-        length: What its files say of the longest text, or None.
+        length: The length of the longest text by its files, in tokens, or None.
         projections: Dense layers after the pooling, in order.
         notes: Sentences for people on what was found and left out.
     """

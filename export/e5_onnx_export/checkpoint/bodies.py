@@ -38,14 +38,14 @@ class Body:
     """One kind of encoder: absolute positions, LayerNorm after each block, exact GELU.
 
     Attributes:
-        word: What the manifest calls it.
-        title: What people call it.
+        word: The name in the manifest.
+        title: The usual name.
         classes: transformers' class of the bare encoder, by `model_type` of config.json.
-        prefix: What transformers' classes with a head put before the names of the encoder's tensors.
+        prefix: The prefix of the encoder's tensor names in transformers' classes with a head.
         first_position: How positions are counted.
-        inputs: What transformers' tokenizer makes for it.
+        inputs: The inputs that transformers' tokenizer makes for it.
         keys: Names of config.json's keys.
-        layers: What stands before a layer's number in a tensor's name.
+        layers: The part of a tensor's name before the layer's number.
         renamed: Parts of tensors' names that differ from BERT's, by BERT's.
         has_token_types: Whether a table of token types is added to the embeddings.
         multilingual: Whether every model of this kind is.

@@ -24,8 +24,8 @@ class CheckpointFolder:
     """A model on this machine.
 
     Attributes:
-        top: Where sentence-transformers' files are.
-        encoder: Where config.json, the weights and the tokenizer are: `top`, or a folder in it.
+        top: The folder of sentence-transformers' files.
+        encoder: The folder of config.json, the weights and the tokenizer: `top`, or one in it.
         name: The hub's id where the folder is of the hub's cache, else the folder's own name, without where
             it lies.
         revision: The commit that a folder of the hub's cache is of.

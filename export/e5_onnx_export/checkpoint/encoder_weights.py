@@ -97,12 +97,12 @@ class EncoderWeights:
 def select_encoder(stored: StoredWeights, architecture: Architecture) -> EncoderWeights:
     """Finds the encoder among a file's tensors, and checks all of it before any of it is read.
 
-    The prefix (`bert.`, `roberta.`, `model.`) is whatever stands before the word table's name. Only names
+    The prefix (`bert.`, `roberta.`, `model.`) precedes the token embedding matrix's name. Only names
     that begin with it are the encoder's.
 
     Args:
         stored: A file's tensors.
-        architecture: What config.json says they should be.
+        architecture: The architecture that config.json describes.
 
     Returns:
         The encoder's tensors, and only those.

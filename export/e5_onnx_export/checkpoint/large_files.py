@@ -48,7 +48,7 @@ def fetch_large_files(model: str, *, revision: str | None, patterns: Collection[
     Args:
         model: `organisation/model`.
         revision: A branch, tag or commit; None for the main branch.
-        patterns: Of the files' names.
+        patterns: Patterns of the files' names.
 
     Raises:
         HubError: If what arrived is not what the hub has; it is removed.

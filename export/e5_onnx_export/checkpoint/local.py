@@ -37,7 +37,7 @@ def open_checkpoint_folder(
 
     Args:
         folder: The folder, or one that the hub keeps in its cache. Nothing in it is ever run.
-        name: What the checkpoint is called; None for what the folder's path says.
+        name: The checkpoint's name; None for the last part of the folder's path.
         revision: The commit that a copy from the hub is of; None for what the folder's path says.
 
     Returns:

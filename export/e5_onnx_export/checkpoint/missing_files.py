@@ -58,7 +58,7 @@ def refuse_adapter(folder: Path) -> None:
 
 
 def no_config(folder: Path) -> CheckpointError:
-    """What is wrong with a folder that has no config.json."""
+    """Returns the error for a folder without config.json."""
     inner = sorted(file.parent.name for file in folder.glob(f"*/{CONFIG_NAME}") if _is_whole(file.parent))
     where = f", but {' and '.join(inner)} in it has one: give that folder" if inner else ""
     return CheckpointError(
@@ -67,7 +67,7 @@ def no_config(folder: Path) -> CheckpointError:
 
 
 def no_weights(folder: Path, known: tuple[str, ...]) -> CheckpointError:
-    """What is wrong with a folder that has none of the weight files that are known."""
+    """Returns the error for a folder without a known weight file."""
     missing = f"is missing from {folder}, and so are {', '.join(known[1:-1])} and {known[-1]}"
     for pattern, wrong, remedy in _OTHER_WEIGHTS:
         # Not deeper: a folder may hold anything.
@@ -80,7 +80,7 @@ def no_weights(folder: Path, known: tuple[str, ...]) -> CheckpointError:
 
 
 def no_tokenizer(folder: Path) -> CheckpointError:
-    """What is wrong with a folder that has no tokenizer.json."""
+    """Returns the error for a folder without tokenizer.json."""
     missing = f"is missing from {folder}"
     own = _tokenizer_class(folder)
     if own in SLOW_CLASSES:

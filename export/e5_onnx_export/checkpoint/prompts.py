@@ -24,8 +24,8 @@ class Prompts:
     """The prompts of a model.
 
     Attributes:
-        query: What encode_query writes before a text.
-        document: What encode_document writes before one.
+        query: The string that encode_query writes before a text.
+        document: The string that encode_document writes before a text.
         default_name: The prompt that encode, which is told no role, writes before a text.
         others: Prompts that neither role takes, by name.
         is_read: Whether sentence-transformers reads the file: without modules.json it does not.

@@ -24,13 +24,13 @@ _USUAL_POOLING: Final = "mean"
 
 @dataclass(frozen=True, slots=True)
 class SentenceFiles:
-    """What the files say; None for what they do not.
+    """The settings in the files; None where a file says nothing.
 
     Attributes:
         pooling: How token vectors become one.
         normalizes: Whether a Normalize module follows.
         pools_prompt: Whether the tokens of a prompt count in the pooling.
-        prompts: What is written before a text.
+        prompts: The strings before a text.
     """
 
     pooling: Pooling | None = None

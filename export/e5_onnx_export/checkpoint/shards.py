@@ -14,7 +14,7 @@ def read_index(index: Path, ending: str) -> dict[str, str]:
 
     Args:
         index: Such as model.safetensors.index.json.
-        ending: What the files' names end with.
+        ending: The end of the files' names.
 
     Raises:
         CheckpointError: If the index is damaged, or names a file that is missing or not beside it.

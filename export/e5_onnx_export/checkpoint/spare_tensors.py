@@ -57,7 +57,7 @@ def account_for(
         stored: A file's tensors.
         spare: The names of those that the encoder does not take.
         body: The kind of encoder.
-        prefix: What stands before the encoder's names.
+        prefix: The prefix of the encoder's tensor names.
         places: The encoder's names, without the prefix.
 
     Returns:
@@ -72,7 +72,7 @@ def account_for(
         raise CheckpointError(
             stored.label,
             f"holds tensor {twins[0]!r}{more(twins)} of a second encoder, or of a part of one, beside the "
-            f"encoder with the word table {prefix + WORD_TABLE!r}: {one_alone(prefix, roots)}",
+            f"encoder with the token embedding matrix {prefix + WORD_TABLE!r}: {one_alone(prefix, roots)}",
         )
     unknown = [name for name in spare if not _is_left_out(name.removeprefix(prefix), roots)]
     if unknown:
@@ -89,7 +89,7 @@ def one_alone(prefix: str, roots: Collection[str]) -> str:
     """Says how to save one of several encoders.
 
     Args:
-        prefix: What stands before its names.
+        prefix: The prefix of its tensor names.
         roots: First words of an encoder's names.
     """
     starts = prefix if prefix else tuple(f"{root}." for root in sorted(roots))

@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class TokenizerClass:
-    """What a class adds of its own, as the constructors of transformers 4.57 do.
+    """The additions of a tokenizer class, as in the constructors of transformers 4.57.
 
     Attributes:
         tokens: Its special tokens where no file names others, by attribute.

@@ -29,7 +29,7 @@ def read_tokenizer(
 
     Args:
         path: A tokenizer.json.
-        settings: What the files beside it say.
+        settings: The settings of the files next to it.
         architecture: The encoder's shape.
         lower_case: Whether sentence-transformers is to make texts lower case first.
 
@@ -37,8 +37,8 @@ def read_tokenizer(
         The file's own bytes where nothing changes, else a JSON document in UTF-8.
 
     Raises:
-        CheckpointError: If a file is damaged, a token has no row in the word table, or the tokenizer does
-            what the runtime does not.
+        CheckpointError: If a file is corrupt, a token has no row in the embedding matrix, or the tokenizer
+            does what the runtime does not.
     """
     tokenizer = read_json(path, MAX_TOKENIZER_BYTES)
     try:
@@ -65,7 +65,7 @@ def read_tokenizer(
 def compact(content: bytes) -> bytes:
     """Leaves out the lines and indentation of a JSON document: 8 of the 17 MB of XLM-R's tokenizer.
 
-    Strings and numbers stay as they are written, which writing the parsed document anew would not promise.
+    Strings and numbers stay as they are written, which a parsed and rewritten document would not guarantee.
 
     Args:
         content: A JSON document in UTF-8.
@@ -139,7 +139,7 @@ def _check_normalized_tokens(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_ids(tokenizer: Mapping[str, Any], settings: TokenizerSettings, *, name: str, rows: int) -> None:
-    """Refuses a tokenizer that can make ids for which the word table has no row."""
+    """Refuses a tokenizer that can make ids for which the token embedding matrix has no row."""
     words = list(_model_ids(tokenizer["model"]))
     ids = [*words, *(row["id"] for row in tokenizer["added_tokens"])]
     if not words:
@@ -152,8 +152,9 @@ def _check_ids(tokenizer: Mapping[str, Any], settings: TokenizerSettings, *, nam
         named = f" (the last is {last[0]!r:.80})" if last else ""
         raise CheckpointError(
             name,
-            f"has {size} tokens{named} as a {settings.class_name}, but the word table only {rows} rows: the "
-            f"table was not resized for an added token, {TOKENIZER_CONFIG_NAME} is missing or names the "
+            f"has {size} tokens{named} as a {settings.class_name}, but the token embedding matrix has only "
+            f"{rows} rows: it was not resized for an added token, "
+            f"{TOKENIZER_CONFIG_NAME} is missing or names the "
             "wrong class, or the file is another model's",
         )
 

@@ -70,7 +70,7 @@ def check_limits(
 
     Args:
         tokenizer: The contents of tokenizer.json.
-        settings: What the files beside it say.
+        settings: The settings of the files next to it.
         architecture: The encoder's shape.
 
     Raises:

@@ -32,11 +32,11 @@ _LENGTHS: Final = ("model_max_length", "max_len")
 
 @dataclass(frozen=True, slots=True)
 class TokenizerSettings:
-    """What the files say.
+    """The settings in the tokenizer's files.
 
     Attributes:
-        class_name: Of transformers' tokenizer.
-        kind: What that class does.
+        class_name: The class name of transformers' tokenizer.
+        kind: The behaviour of that class.
         values: tokenizer_config.json, with sentence-transformers' own options over it.
         special: special_tokens_map.json.
         added: added_tokens.json: ids by token.
@@ -62,7 +62,7 @@ def read_tokenizer_settings(
     Args:
         folder: Holds them.
         config: The contents of config.json, which may name the tokenizer's class.
-        options: What sentence-transformers passes to the tokenizer; they come before tokenizer_config.json.
+        options: The options that sentence-transformers passes; they override tokenizer_config.json.
 
     Returns:
         What they say.

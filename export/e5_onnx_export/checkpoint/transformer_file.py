@@ -61,13 +61,13 @@ _USUAL: Final[dict[str, tuple[Any, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class TransformerFile:
-    """What the file says.
+    """The settings in the file.
 
     Attributes:
-        name: Of the file.
+        name: The name of the file.
         max_length: The longest text, in tokens, as the file has it, or None.
         lower_case: Whether texts are made lower case before all else.
-        tokenizer_options: What is passed to the tokenizer, before tokenizer_config.json.
+        tokenizer_options: The options of the tokenizer; they override tokenizer_config.json.
     """
 
     name: str = LENGTH_NAME

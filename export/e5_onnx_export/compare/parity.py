@@ -45,7 +45,7 @@ def parity_batches(
         embed: Takes one batch of token ids, returns float32 [batch, dimension].
         token_ids: One int64 array [n] per text; at least one text.
         size: Texts in a batch.
-        seed: Of the shuffle that puts long texts beside short ones.
+        seed: The seed of the shuffle that mixes long and short texts.
 
     Returns:
         float32 [texts, dimension] in the order of `token_ids`.
@@ -64,7 +64,7 @@ def measure_parity(reference: Floats, vectors: Floats, reference_name: str) -> P
     Args:
         reference: float32 [texts, dimension].
         vectors: The same texts by the exported graph, float32 [texts, dimension].
-        reference_name: What the manifest calls the reference.
+        reference_name: The name of the reference in the manifest.
 
     Returns:
         The measures, each over all texts; the centred ones None where there is but one text.
@@ -112,7 +112,7 @@ def worst_language(reference: Floats, vectors: Floats, languages: Sequence[str])
     Args:
         reference: float32 [texts, dimension].
         vectors: float32 [texts, dimension].
-        languages: Of each text.
+        languages: The language of each text.
     """
     cosines = _cosines(reference.astype(np.float64), vectors.astype(np.float64))
     by_language = {

@@ -30,7 +30,7 @@ def reference_samples(context: ExportContext, tokenizer: TextTokenizer) -> Sampl
 
     Args:
         context: The export.
-        tokenizer: Of the exported folder.
+        tokenizer: The tokenizer of the exported folder.
     """
     added = json.loads(context.checkpoint.tokenizer).get("added_tokens") or ()
     special = " ".join(f"a {row['content']} b{row['content']}" for row in added[:_ADDED])

@@ -24,7 +24,7 @@ def check_tokens(context: ExportContext, tokenizer: TextTokenizer, samples: Samp
 
     Args:
         context: Export. Without a folder, with the reference `none` or without transformers nothing is done.
-        tokenizer: Of the exported folder.
+        tokenizer: The tokenizer of the exported folder.
         samples: The texts.
 
     Raises:

@@ -24,7 +24,7 @@ class Int8Weight:
     """A rounded linear in the graph.
 
     Attributes:
-        name: Of the linear.
+        name: The name of the linear layer.
         values: int8 [K, N].
         scales: float32 [N].
         bias: float32 [N].
@@ -51,7 +51,7 @@ class Activations(Protocol):
         """Multiplies float32 [T, K] by a weight and adds its bias: float32 [T, N]."""
 
     def round_trip(self, x: Floats) -> Floats:
-        """What the rounded rows stand for, in NumPy: float32 [T, K]."""
+        """Returns the values that the rounded rows represent, in NumPy: float32 [T, K]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class TokenScale:
         return graph.op("Add", [graph.op("Mul", [product, scale]), bias])
 
     def round_trip(self, x: Floats) -> Floats:
-        """What the rounded rows stand for, in NumPy: float32 [T, K]."""
+        """Returns the values that the rounded rows represent, in NumPy: float32 [T, K]."""
         largest = (x if self.lowest is not None else np.abs(x)).max(axis=1, keepdims=True)
         scale = np.maximum(largest / (255 - self.zero_point), self._floor()).astype(np.float32)
         rounded = np.clip(np.rint(x / scale), -self.zero_point, 255 - self.zero_point)

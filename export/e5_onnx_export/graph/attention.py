@@ -19,9 +19,9 @@ def author_attention(
     padded keys, exactly; it takes Q, K and V in one tensor and a length for each text.
 
     Args:
-        graph: Where the nodes go.
+        graph: The graph that receives the nodes.
         qkv: float32 [T, 3H], bias included.
-        layout: Of the batch.
+        layout: The layout of the batch.
         architecture: The encoder's shape.
 
     Returns:

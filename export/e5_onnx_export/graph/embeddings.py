@@ -29,12 +29,12 @@ def author_embeddings(
     """Word + position + token type 0, then LayerNorm.
 
     Args:
-        graph: Where the nodes go.
+        graph: The graph that receives the nodes.
         grid: The graph's inputs.
-        layout: Of their mask.
+        layout: The layout of their mask.
         architecture: The encoder's shape.
         tensors: The checkpoint's, as the graph wants them.
-        word_table: How the word table is stored.
+        word_table: The storage of the token embedding matrix.
 
     Returns:
         float32 [T, H], smoothed for the first linear.

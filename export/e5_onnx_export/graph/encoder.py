@@ -39,7 +39,7 @@ def float_formats(architecture: Architecture) -> Formats:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """What is to be authored."""
+    """The description of the graph to build."""
 
     architecture: Architecture
     tensors: EncoderTensors

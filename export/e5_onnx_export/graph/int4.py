@@ -1,4 +1,4 @@
-"""Linears and the word table in 4 bits, for boxes where every megabyte counts."""
+"""Linears and the token embedding matrix in 4 bits, for boxes where every megabyte counts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Int4Linear:
 
 @dataclass(frozen=True, slots=True)
 class Int4Table:
-    """The word table in 4-bit blocks along each row."""
+    """The token embedding matrix in 4-bit blocks along each row."""
 
     def author(self, graph: GraphBuilder, tokens: ir.Value, weights: Weights) -> ir.Value:
         """Looks up int64 [T] and returns float32 [T, H]."""

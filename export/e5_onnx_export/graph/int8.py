@@ -1,4 +1,4 @@
-"""Linears and the word table in int8."""
+"""Linears and the token embedding matrix in int8."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Int8Linear:
 
 @dataclass(frozen=True, slots=True)
 class Int8Table:
-    """The word table in int8 with a scale a row; onnxruntime's own quantiser has one for the whole table."""
+    """The token embedding matrix in int8, a scale for each row; onnxruntime's quantiser has one scale."""
 
     def author(self, graph: GraphBuilder, tokens: ir.Value, weights: Weights) -> ir.Value:
         """Looks up int64 [T] and returns float32 [T, H]."""

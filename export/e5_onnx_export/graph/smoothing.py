@@ -24,7 +24,7 @@ from e5_onnx_export.arrays import Floats
 
 @dataclass(frozen=True, slots=True)
 class Smoothing:
-    """What is done to the inputs of one linear.
+    """The change to the inputs of one linear layer.
 
     Attributes:
         scale: float32 [K], positive.
@@ -35,7 +35,7 @@ class Smoothing:
     shift: Floats
 
     def apply(self, x: Floats) -> Floats:
-        """What the smoothed linear sees instead of x, float32 [..., K]."""
+        """Returns the smoothed inputs that replace x, float32 [..., K]."""
         return (x - self.shift) / self.scale
 
     def weight(self, weight: Floats) -> Floats:

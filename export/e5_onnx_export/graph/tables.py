@@ -1,4 +1,4 @@
-"""How the word table is stored: it is half of the parameters of a multilingual model."""
+"""The storage of the token embedding matrix: it is half of the parameters of a multilingual model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ROWS_AT_A_TIME: Final = 16384  # 64 MB of float32 at 1024 dimensions
 
 
 class WordTable(Protocol):
-    """A way to store the word table."""
+    """A way to store the token embedding matrix."""
 
     def author(self, graph: GraphBuilder, tokens: ir.Value, weights: Weights) -> ir.Value:
         """Looks up int64 [T] and returns float32 [T, H]."""

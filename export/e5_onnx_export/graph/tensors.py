@@ -51,7 +51,7 @@ class EncoderTensors:
         return Affine(weight, bias if residual is None else bias + residual.shift)
 
     def residual_scale(self, linear: LinearId) -> Floats | None:
-        """What turns the smoothed residual beside a linear into the true one, less its shift, if anything."""
+        """The factor that turns the smoothed residual into the true one, less its shift; None for none."""
         residual = self._residual(linear)
         return None if residual is None else residual.scale
 

@@ -18,7 +18,7 @@ _PAGE: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where a tensor lies in the file, in bytes."""
+    """The place of a tensor in the file, in bytes."""
 
     offset: int
     length: int

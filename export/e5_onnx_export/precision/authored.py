@@ -19,8 +19,8 @@ class Authored:
     Attributes:
         parity: Distance from the reference.
         tolerance: The largest difference of a component that another CPU may make.
-        weight_bits: Of quantised weights.
-        weight_pair_sum: Of int8 weights: the largest sum that a kernel may add in 16 bits, or None.
+        weight_bits: Number of bits of each quantised weight.
+        weight_pair_sum: The pair sum limit of int8 weights for 16-bit kernels, or None.
         extra: Further keys of the manifest.
     """
 

@@ -23,7 +23,9 @@ from e5_onnx_export.quantize.invariance import measure_invariance
 from e5_onnx_export.quantize.plan import MakePlan
 from e5_onnx_export.texts import SampleText, held_out_texts, odd_calibration_texts
 
-_EVERY: Final = 3  # held-out text is enough to see whether company matters; all are compared with fp32
+_EVERY: Final = (
+    3  # held-out text is enough to see whether batch composition matters; all are compared with fp32
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def capture_inputs(
     Args:
         folder: Holds the fp32 graph.
         ids: Token ids of each text.
-        linears: Whose inputs are wanted.
+        linears: The linear layers whose inputs are captured.
 
     Returns:
         The sample of each linear.

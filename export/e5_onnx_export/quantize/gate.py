@@ -25,7 +25,7 @@ class Fitted:
     """A plan whose graph stands in its folder.
 
     Attributes:
-        plan: What was written.
+        plan: The plan that was written.
         parity: Its distance from fp32 on held-out texts.
         vectors: float32 [texts, dimension] of these.
         order: The linears by sensitivity, if that had to be measured.
@@ -39,11 +39,11 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a quantised graph must reach.
+    """The accuracy and size that a quantised graph must reach.
 
     Attributes:
         context: The export.
-        folder: Where the graph goes.
+        folder: The folder for the graph.
         held_out: Texts that calibration has not seen.
         truth: Their fp32 vectors, float32 [texts, dimension].
         floor: The least mean cosine.

@@ -40,14 +40,14 @@ def plan_int4(context: ExportContext, folder: Path, ids: Sequence[Ids]) -> Quant
     _check_widths(context)
     linears = linear_ids(context.checkpoint.architecture)
     samples = capture_inputs(folder, ids, linears)
-    # GELU's output cannot be centred or balanced for nothing (docs/int8.md).
+    # GELU's output cannot be centred or smoothed at no cost (docs/int8.md).
     smoothings = {
         linear: _smoothing(sample.moments) for linear, sample in samples.items() if linear.kind != "ffn_out"
     }
     tensors = EncoderTensors(context.checkpoint.weights, smoothings)
     planned = {}
     for linear in context.progress.track(linears, label="rounding", total=len(linears)):
-        # The sample is let go of at once: all together they are gigabytes.
+        # The sample is released at once: all together they are gigabytes.
         sample, smoothing = samples.pop(linear), smoothings.get(linear)
         weight = tensors.linear(linear).weight
         rounded = round_to_int4(weight, sample.moments.smoothed(smoothing), LINEAR_BLOCK)

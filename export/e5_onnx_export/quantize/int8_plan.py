@@ -33,7 +33,7 @@ def plan_int8(context: ExportContext, folder: Path, ids: Sequence[Ids]) -> Quant
     tensors = EncoderTensors(weights, smoothings)
     planned, pair_sum = {}, 0
     for linear in context.progress.track(linears, label="rounding", total=len(linears)):
-        # The sample is let go of at once: all together they are gigabytes.
+        # The sample is released at once: all together they are gigabytes.
         sample, treatment, smoothing = samples.pop(linear), treatments[linear], treatments[linear].smoothing
         weight = tensors.linear(linear).weight
         rounded = round_to_int8(weight, sample.moments.smoothed(smoothing), bits)

@@ -18,10 +18,10 @@ _BATCH_SIZES = (2, 7, 16)
 
 @dataclass(frozen=True, slots=True)
 class Invariance:
-    """The largest difference that company makes.
+    """The largest difference that batch composition makes.
 
     Attributes:
-        max_abs: Of any component, between a text alone and the same text in ragged batches.
+        max_abs: Largest difference of a component, between a text alone and in ragged batches.
         texts: How many were tried.
     """
 

@@ -61,7 +61,7 @@ class MomentCollector:
         self._product += moved.T @ moved.copy()
 
     def moments(self) -> Moments:
-        """What was gathered so far; there must have been something."""
+        """Returns what was gathered so far; at least one input is required."""
         assert self._centre is not None  # noqa: S101 - for the type checker
         assert self._sum is not None  # noqa: S101
         assert self._product is not None  # noqa: S101

@@ -22,8 +22,8 @@ class PlannedLinear:
 
     Attributes:
         format: Its weights and its product.
-        smoothing: What is done to its input, or None.
-        facts: What the manifest says of it under `linears`: how it was rounded, and the error that leaves.
+        smoothing: The smoothing of its input, or None.
+        facts: Its entry in the manifest's `linears`: the rounding and the remaining error.
     """
 
     format: LinearFormat
@@ -37,8 +37,8 @@ class QuantizationPlan:
 
     Attributes:
         name: The format of a linear that is not kept, in the manifest.
-        bits: Of the weights.
-        word_table: How the word table is stored.
+        bits: Number of bits of each weight.
+        word_table: The storage of the token embedding matrix.
         linears: Every linear, in order of use.
         kept: Linears that stay in fp32, in the order in which they were chosen.
         pair_sum: The largest sum of neighbouring weights (`rounding.largest_pair_sum`) of int8 weights.

@@ -38,11 +38,11 @@ _COMPENSATED: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """What is done to a linear's input.
+    """The smoothing of a linear layer's input.
 
     Attributes:
         activations: How a row becomes uint8.
-        exponent: Of the balance; None where nothing is smoothed.
+        exponent: The migration strength alpha; None where nothing is smoothed.
         smoothing: The channels' scale and shift, or None.
     """
 
@@ -64,10 +64,10 @@ class TreatmentSearch:
     """A linear on which treatments are tried.
 
     Attributes:
-        linear: Which one.
+        linear: The linear layer.
         sample: Its inputs.
         weight: float32 [K, N].
-        bits: Of the weights.
+        bits: Number of bits of each weight.
     """
 
     linear: LinearId
@@ -103,7 +103,7 @@ class TreatmentSearch:
 
     def _token_treatments(self) -> Iterator[Treatment]:
         if self.linear.kind == "ffn_out":
-            # GELU's output cannot be smoothed for nothing: no linear step before it could take the scale. As
+            # GELU's output cannot be smoothed at no cost: no linear step before it could take the scale. As
             # an extra multiplication it paid in two layers of twelve (docs/int8.md).
             yield from map(Treatment, GELU_SCALES)
             return

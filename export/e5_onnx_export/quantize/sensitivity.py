@@ -34,10 +34,10 @@ _SWITCHES: Final = "switches"
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What a linear costs.
+    """The sensitivity of a linear layer.
 
     Attributes:
-        linear: Which one.
+        linear: The linear layer.
         loss: 1 less the mean cosine of the model's vectors when this linear alone is quantised.
     """
 
@@ -54,8 +54,8 @@ def measure_sensitivity(
 
     Args:
         context: The export.
-        plan: What would be done to each linear.
-        folder: Where a graph of the size of both together may stand for a while.
+        plan: The planned change of each linear layer.
+        folder: A folder with room for a temporary graph of the size of both together.
         ids: Token ids of some texts.
 
     Returns:

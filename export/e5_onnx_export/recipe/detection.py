@@ -20,7 +20,7 @@ from e5_onnx_export.recipe.request import RecipeRequest, requested_recipe
 
 @dataclass(frozen=True, slots=True)
 class EncodingChoice:
-    """What was chosen.
+    """The recipe that was chosen.
 
     Attributes:
         recipe: The templates.
@@ -55,7 +55,7 @@ class _Chosen:
         recipe: The templates.
         known: The known model whose pooling goes with it, or None.
         by_prompts: Whether the templates are the checkpoint's prompts.
-        notes: What is not evident.
+        notes: Remarks on what is not evident.
     """
 
     recipe: Recipe
@@ -66,7 +66,7 @@ class _Chosen:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What is known of a checkpoint's templates.
+    """The known facts about a checkpoint's prompt templates.
 
     Attributes:
         source: The checkpoint's name.
@@ -96,7 +96,7 @@ def detect(checkpoint: Checkpoint, request: RecipeRequest) -> EncodingChoice:
 
     Args:
         checkpoint: The checkpoint.
-        request: What the caller says.
+        request: The options that the caller gave.
 
     Returns:
         The choice.

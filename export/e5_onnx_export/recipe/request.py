@@ -15,7 +15,7 @@ _PLACEHOLDER: Final = re.compile(r"\{(\w*)\}")
 
 @dataclass(frozen=True, slots=True)
 class RecipeRequest:
-    """What the caller says; None where the checkpoint is to say it.
+    """The options that the caller gave; None leaves the choice to the checkpoint.
 
     Attributes:
         recipe: A recipe's name.
@@ -34,8 +34,8 @@ def requested_recipe(request: RecipeRequest, found: Recipe | None) -> Recipe | N
     """Returns the recipe that is asked for, or None.
 
     Args:
-        request: What the caller says. A template that is left out is that of `found`.
-        found: What the checkpoint says, or None.
+        request: The options that the caller gave. A template that is left out is that of `found`.
+        found: The recipe of the checkpoint, or None.
 
     Raises:
         RecipeError: If a template is malformed, or comes with a recipe that has its own.

@@ -20,7 +20,7 @@ class Reference(Protocol):
 
     @property
     def name(self) -> str:
-        """What the manifest calls it: `torch` or `numpy`."""
+        """The name in the manifest: `torch` or `numpy`."""
 
     def embed(self, token_ids: Sequence[Ids]) -> Floats:
         """Returns pooled, normalised vectors [texts, dimension] of token ids, special tokens included."""
@@ -32,11 +32,11 @@ def open_reference(choice: ReferenceChoice, checkpoint: Checkpoint, pooling: Poo
     Args:
         choice: `torch` for transformers' model, `numpy` for the plain NumPy one, `auto` for torch where torch
             and transformers can be imported, else numpy.
-        checkpoint: What is being exported.
+        checkpoint: The checkpoint to export.
         pooling: How the token vectors become one.
 
     Returns:
-        The reference. The NumPy one reads the weights anew in every call, one layer at a time.
+        The reference. The NumPy one reads the weights again in every call, one layer at a time.
 
     Raises:
         MissingExtraError: If torch is asked for and torch or transformers is not installed.

@@ -20,7 +20,7 @@ def foreign_tool(tool: str, *, extra: str) -> Iterator[None]:
 
     Args:
         tool: Its name, for messages.
-        extra: What brings it.
+        extra: The extra that installs it.
 
     Raises:
         MissingExtraError: If a module is not installed.

@@ -20,7 +20,7 @@ from e5_onnx_export.checkpoint.base import Projection, Weights
 from e5_onnx_export.reference.erf import erf
 
 _TYPE_TABLE: Final = "embeddings.token_type_embeddings.weight"
-# Rows of the word table read at once: 250,002 rows of 1024 floats would be 1 GB.
+# Rows of the token embedding matrix read at once: 250,002 rows of 1024 floats would be 1 GB.
 _TABLE_BLOCK: Final = 1024
 # Rows of the widest matrix in work at once: float64 temporaries then stay in the processor's cache.
 _ROW_BLOCK: Final = 32
@@ -35,7 +35,7 @@ class NumpyReference:
         weights: Read one layer at a time, on every call.
         pooling: How the token vectors become one.
         projections: Dense layers after it.
-        name: What the manifest calls this reference.
+        name: The name of this reference in the manifest.
     """
 
     architecture: Architecture

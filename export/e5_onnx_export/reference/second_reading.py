@@ -104,7 +104,7 @@ def _meanings(label: str, names: Iterable[str]) -> dict[str, str]:
     names = tuple(names)
     prefixes = [found[1] for name in names if (found := _WORDS.fullmatch(name))]
     if len(prefixes) != 1:
-        raise CheckpointError(label, f"holds {len(prefixes)} word tables where one belongs")
+        raise CheckpointError(label, f"holds {len(prefixes)} token embedding matrices instead of one")
     (prefix,) = prefixes
     own = (name for name in names if name.startswith(prefix))
     return {meaning: name for name in own if (meaning := _meaning(name.removeprefix(prefix))) is not None}

@@ -1,4 +1,4 @@
-"""Rounding a matrix so that each weight's error is made good by the weights that are not rounded yet.
+"""Error-compensated rounding (GPTQ): the weights not yet rounded compensate each rounding error.
 
 GPTQ (arXiv 2210.17323): weights are rounded input channel by input channel, and what a rounding does to the
 product, on inputs like those of calibration, the channels still to come are moved to undo. With the inputs'
@@ -28,13 +28,13 @@ class Grid(Protocol):
         """The nearest integers to weights float32 [N].
 
         Args:
-            weights: Of one channel.
+            weights: The weights of one channel.
             beside: Integers [N] of the odd channel that follows, rounded already, if this one is even: some
                 kernels add the products of such a pair in few bits.
         """
 
     def values(self, integers: NDArray[Any]) -> Floats:
-        """What integers [N] stand for."""
+        """Returns the values that integers [N] represent."""
 
 
 AnyGrid = TypeVar("AnyGrid", bound=Grid)
@@ -68,7 +68,7 @@ def round_compensated(
             target = wanted[row] + factor[channel, inner] @ lost[inner]
             beside = rounded[-1] if rounded and channel % 2 == 0 else None
             integers = grids[-1].round(target, beside=beside)
-            # Against the weight itself: what was asked of it on top is made good with it.
+            # The error is measured from the original weight, so it includes the earlier compensation.
             lost[channel] = weight[channel] - grids[-1].values(integers)
             rounded.append(integers)
     return np.stack(rounded[::-1]), grids[::-1]

@@ -33,7 +33,7 @@ class BlockGrid:
         return np.asarray(np.clip(steps, 0, LEVELS), np.uint8)
 
     def values(self, integers: Integers) -> Floats:
-        """What one integer of each block stands for."""
+        """The value of one integer step in each block."""
         return np.asarray((integers.astype(np.float32) - self.zero_points) * self.scales)
 
 

@@ -56,7 +56,7 @@ class ColumnGrid:
         return np.asarray(np.clip(np.rint(weights / self.scales), lowest, highest), np.int8)
 
     def values(self, integers: NDArray[np.int8]) -> Floats:
-        """What integers [..., N] stand for."""
+        """Returns the values that integers [..., N] represent."""
         return np.asarray(integers * self.scales)
 
 
@@ -90,7 +90,7 @@ def round_to_int8(weight: Floats, moment: Floats, bits: WeightBits) -> Rounded:
     Args:
         weight: float32 [K, N].
         moment: float32 [K, K], the second moment of the inputs.
-        bits: Of the weights.
+        bits: Number of bits of each weight.
     """
     grid = column_grid(weight, bits)
     values, _ = round_compensated(weight, moment, _AT_ONCE, grid_of=lambda _block: grid)

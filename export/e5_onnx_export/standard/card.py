@@ -28,8 +28,8 @@ def standard_card(context: ExportContext, trial: Trial, tools: Mapping[str, str]
     """Writes the card.
 
     Args:
-        context: What was exported, and how it is to be used.
-        trial: What was measured, and with which programs.
+        context: The export, and how to use it.
+        trial: The measurements, and the programs that made them.
         tools: Versions of what it was made with.
 
     Returns:

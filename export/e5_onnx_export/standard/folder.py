@@ -28,7 +28,7 @@ def write_standard(context: ExportContext, folder: Path) -> Parity:
     """Fills an empty folder for use in other tools, and tries it with them.
 
     Args:
-        context: What is exported.
+        context: The export.
         folder: Empty, on a disk with room for another copy of the weights.
 
     Returns:

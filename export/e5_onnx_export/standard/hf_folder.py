@@ -46,7 +46,7 @@ _ANY_TOKENIZER_SINCE_5: Final = "TokenizersBackend"
 # transformers 4.57.3 to 4.57.6 warn that a large local tokenizer may be an old Mistral's, unless the config
 # is of an older version.
 _TRANSFORMERS_VERSION: Final = "4.55.0"
-# The word table of XLM-R large is 1 GB: rows are written by the 16 MB.
+# The token embedding matrix of XLM-R large is 1 GB: rows are written by the 16 MB.
 _CHUNK_VALUES: Final = 4_000_000
 
 
@@ -57,7 +57,7 @@ def write_hf_folder(checkpoint: Checkpoint, folder: Path, dtype: StoredFormat = 
     code; where it has none (the demonstration model) they are made from the architecture and tokenizer.json.
 
     Args:
-        checkpoint: What to write; its weights are read once, a few rows at a time.
+        checkpoint: The checkpoint to write; its weights are read once, a few rows at a time.
         folder: Made if missing.
         dtype: The number format of the weights.
 
@@ -76,9 +76,9 @@ def write_tokenizer(checkpoint: Checkpoint, folder: Path, *, max_tokens: int) ->
     """Writes tokenizer.json as it is, and the two files that tell transformers how to use it.
 
     Args:
-        checkpoint: Whose tokenizer.
+        checkpoint: The checkpoint with the tokenizer.
         folder: An existing folder.
-        max_tokens: Where transformers is to cut, special tokens included.
+        max_tokens: The length at which transformers truncates, special tokens included.
 
     Raises:
         CheckpointError: If one of the checkpoint's own files cannot be read.

@@ -19,7 +19,7 @@ def export_with_optimum(checkpoint: Checkpoint, work: Path) -> Path:
     finds neither code nor number formats nor files that it would treat in a way of its own.
 
     Args:
-        checkpoint: What to export.
+        checkpoint: The checkpoint to export.
         work: An existing folder for intermediate files, on a disk with room for two fp32 copies; three where
             the model is larger than 2 GB, because optimum then writes each tensor to a file of its own first.
 

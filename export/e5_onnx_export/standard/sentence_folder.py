@@ -25,8 +25,8 @@ def write_sentence_files(choice: EncodingChoice, dimension: int, folder: Path) -
     """Writes modules.json, the pooling's config, the length and the prompts.
 
     Args:
-        choice: What they are to say.
-        dimension: Of the vectors.
+        choice: The recipe that they describe.
+        dimension: The dimension of the vectors.
         folder: A Hugging Face folder.
     """
     modules = [

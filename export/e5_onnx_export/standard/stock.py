@@ -28,9 +28,9 @@ def write_stock_graph(checkpoint: Checkpoint, choice: EncodingChoice, folder: Pa
     (onnxruntime#10111): that is what the baseline is there to show.
 
     Args:
-        checkpoint: What to export.
+        checkpoint: The checkpoint to export.
         choice: Says how token vectors become one.
-        folder: Where the two files go; it has room for three fp32 copies of the weights meanwhile.
+        folder: The folder for the two files, with room for three temporary fp32 copies of the weights.
 
     Raises:
         MissingExtraError: If the `[optimum]` extra is not installed.

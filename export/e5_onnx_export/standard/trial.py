@@ -38,8 +38,8 @@ class Tool:
     """A program that reads standard folders.
 
     Attributes:
-        name: What its package is called.
-        module: What must be importable to try it.
+        name: The name of its package.
+        module: The module that must be importable to try it.
         embed: Turns texts into unit vectors [texts, dimension].
     """
 
@@ -50,7 +50,7 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came out.
+    """The result of a trial.
 
     Attributes:
         parity: Distance of plain onnxruntime's vectors from the reference's.
