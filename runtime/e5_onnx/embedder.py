@@ -54,10 +54,10 @@ class Embedder:
 
         Args:
             folder: A model folder made by `e5-export`.
-            threads: Of the session; None chooses by CPU affinity and cgroup quota.
+            threads: Number of threads of the session; None chooses by CPU affinity and cgroup quota.
             token_budget: Maximum of padded tokens in a batch (texts x longest). Bounds memory, not results.
-            overflow: What becomes of texts that are too long: `warn` cuts and warns once a call, `truncate`
-                cuts, `error` raises before any work, `window` embeds documents in overlapping windows.
+            overflow: How texts beyond the token limit are treated: `warn` cuts and warns once a call,
+                `truncate` cuts, `error` raises before any work, `window` embeds overlapping windows.
             verify: Whether to hash every byte of the weights first, and not only a sample.
             fingerprint: The only fingerprint to accept. Since it vouches for the folder's origin, it implies
                 `verify`, and tokenizer.json, which it covers, is used where `tokenizer` is `auto`.

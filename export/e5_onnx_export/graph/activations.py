@@ -80,7 +80,7 @@ class StaticScale:
         )
 
     def round_trip(self, x: Floats) -> Floats:
-        """What the rounded rows stand for, in NumPy: float32 [T, K]."""
+        """Returns the values that the rounded rows represent, in NumPy: float32 [T, K]."""
         scale = np.float32(self.static_scale)
         rounded = np.clip(np.rint(x / scale), -self.zero_point, 255 - self.zero_point)
         return np.asarray(rounded * scale, np.float32)

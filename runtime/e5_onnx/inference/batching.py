@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 # With it a batch of the large model takes about half a gigabyte.
 DEFAULT_PADDED_TOKENS: Final = 2048
 
-# Of a batch that one thread works on alone: larger ones leave its cache (perf/README.md).
+# Padded tokens of a batch that one thread works on alone: larger ones leave its cache (perf/README.md).
 THREAD_PADDED_TOKENS: Final = 512
 
 # Texts that are sorted by length together: enough to fill batches evenly, a few megabytes of vectors.
