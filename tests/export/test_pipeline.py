@@ -75,6 +75,8 @@ def test_an_int8_folder_says_what_was_done(checkpoint: Path, tmp_path: Path) -> 
     assert all(0 < row["error"] < 0.1 for row in manifest["linears"])
     # Rows of 32 random channels are too different for a static scale; real ones are not (test_real_company).
     assert {row["static_scale"] for row in manifest["linears"] if row["name"].endswith("_out")} == {None}
+    assert manifest["odd_parity"]["texts"] >= 40
+    assert manifest["odd_parity"]["cosine_min"] >= 0.99
     assert manifest["invariance"]["max_abs"] <= 1e-6
     assert manifest["kept_in_fp32"] == []
     assert manifest["worst_language"]["cosine_mean"] <= manifest["parity"]["cosine_mean"]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from e5_onnx.model_folder.manifest import Parity, Precision
 from e5_onnx.tokens.tokenization import TextTokenizer
-from e5_onnx_export.compare.parity import worst_language
+from e5_onnx_export.compare.parity import measure_parity, worst_language
 from e5_onnx_export.compare.samples import run_graph, tokenize_samples
 from e5_onnx_export.context import ExportContext
 from e5_onnx_export.precision.authored import Authored
@@ -21,7 +21,7 @@ from e5_onnx_export.quantize.int4_plan import plan_int4
 from e5_onnx_export.quantize.int8_plan import plan_int8
 from e5_onnx_export.quantize.invariance import measure_invariance
 from e5_onnx_export.quantize.plan import MakePlan
-from e5_onnx_export.texts import SampleText, held_out_texts, odd_calibration_texts
+from e5_onnx_export.texts import SampleText, held_out_texts, odd_calibration_texts, odd_held_out_texts
 
 _EVERY: Final = (
     3  # held-out text is enough to see whether batch composition matters; all are compared with fp32
@@ -64,18 +64,20 @@ def author_quantised(context: ExportContext, folder: Path, tokenizer: TextTokeni
     texts = [*read_calibration(wanted.calibration), *method.odd]
     calibration = tokenize_samples(texts, tokenizer, context.choice)
     held_out = tokenize_samples(held_out_texts(), tokenizer, context.choice)
+    odd = tokenize_samples(odd_held_out_texts(), tokenizer, context.choice)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fp32-") as scratch:
         full = Path(scratch)
         fp32 = author_fp32(context, full, tokenizer)
         context.progress.step(f"calibrating on {len(calibration.ids)} texts")
         plan = method.plan(context, full, calibration.ids)
-        truth = run_graph(full, held_out.ids)
+        truth, odd_truth = run_graph(full, held_out.ids), run_graph(full, odd.ids)
     floor = method.min_cosine if wanted.min_cosine is None else wanted.min_cosine
     fitted = Gate(context, folder, held_out, truth, floor).fit(plan, calibration)
     extra = _manifest_keys(fitted, fp32.parity) | {
         "worst_language": asdict(
             worst_language(truth, fitted.vectors, [text.language for text in held_out.texts])
         ),
+        "odd_parity": asdict(measure_parity(odd_truth, run_graph(folder, odd.ids), "fp32")),
         "invariance": asdict(measure_invariance(folder, held_out.ids[::_EVERY])),
         "calibration_texts": len(calibration.ids),
     }

@@ -28,7 +28,7 @@ STATIC_ERROR: Final = 1.25
 _SMALLEST: Final = 1e-5
 _COLUMNS: Final = 1024
 # How far a static scale reaches, relative to the calibration tokens. Never less than 1: the tokens that are
-# clipped then are few and in every text, the product's mean error falls, and the vectors are wrong.
+# clipped then are few and in every text. The product's mean error hardly shows it, and the vectors are wrong.
 _HEADROOM: Final = 1.1
 # Linears whose input a LayerNorm bounds.
 _BOUNDED: Final[tuple[LinearKind, ...]] = ("qkv", "ffn_in")
