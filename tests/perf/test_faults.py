@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.faults import bulk_kills, command
-from e5_onnx_perf.faults.fault import Fault, Outcome
+from e5_onnx_perf.faults.fault import Fault, Ground, Outcome
 from e5_onnx_perf.faults.program import Ended
 
 FEW = {
     "export-kills": 2, "bulk-kills": 2, "bulk-input": 1, "full-logs": 1,
-    "cache-races": 1, "cache-kills": 2, "cache-full": 2,
+    "cache-races": 1, "cache-kills": 2, "cache-full": 2, "clock-bulk": 1, "clock-cache": 2,
+    "clock-server": 3, "forks": 2, "process-pools": 1, "async-tasks": 1, "interrupts": 5,
 }  # fmt: skip
 
 
@@ -38,9 +40,21 @@ def test_a_run_that_ends_with_other_bytes_is_harm(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     contents = iter([{"a": b"1"}, {"a": b"2"}])
-    monkeypatch.setattr(bulk_kills, "_content", lambda _: next(contents))
+    monkeypatch.setattr(bulk_kills, "content", lambda _: next(contents))
     assert main(["faults", str(tiny_folder), "--only", "bulk-kills", "--trials", "1"]) == 1
     assert "HARM: killed-0 holds other bytes" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["clock-cache", "clock-server", "forks", "process-pools", "async-tasks", "interrupts"]
+)
+def test_wrong_vectors_are_harm(
+    name: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Ground, "truth", lambda _, texts: np.zeros((len(texts), 32), np.float32))
+    assert main(["faults", str(tiny_folder), "--only", name, "--trials", "1"]) == 1
+    assert "wrong vectors" in capsys.readouterr().out
 
 
 def test_harm_is_shown(

@@ -34,7 +34,7 @@ def run_fault(ground: Ground, outcome: Outcome) -> None:
             outcome.trials += 1
         # A run that ended before it was killed is compared, and another takes the kills that are left.
         killed.finish(killed.start())
-        outcome.expect(_content(killed) == _content(whole), f"{killed.output.name} holds other bytes")
+        outcome.expect(content(killed) == content(whole), f"{killed.output.name} holds other bytes")
         if outcome.trials == ground.trials:
             return
 
@@ -56,6 +56,7 @@ def _kill_one(command: EmbedCommand, ground: Ground, *, start_s: float) -> str |
     return "before any new shard" if len(command.parts) == before else "after new shards"
 
 
-def _content(command: EmbedCommand) -> Mapping[str, bytes]:
+def content(command: EmbedCommand) -> Mapping[str, bytes]:
+    """The bytes of each part of an output, and of its rejected rows."""
     found = {part.name: part.read_bytes() for part in command.parts}
     return found | {"rejects": OutputLayout(command.output).rejects.read_bytes()}

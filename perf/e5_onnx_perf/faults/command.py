@@ -13,7 +13,16 @@ from e5_onnx.errors import OptionError
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
-from e5_onnx_perf.faults import bulk_kills, cache_faults, changed_input, export_kills, folder_fuzz, full_logs
+from e5_onnx_perf.faults import (
+    bulk_kills,
+    cache_faults,
+    changed_input,
+    clock_jumps,
+    export_kills,
+    folder_fuzz,
+    full_logs,
+    open_models,
+)
 from e5_onnx_perf.faults.fault import Fault, Ground, Outcome
 
 TEXT: Final = """\
@@ -32,6 +41,13 @@ FAULTS: Final = {
     "cache-races": Fault("four processes make the cache at once", 10, cache_faults.run_races),
     "cache-kills": Fault("a process is killed while it makes the cache", 25, cache_faults.run_kills),
     "cache-full": Fault("the cache has less room than it needs", 25, cache_faults.run_full_disks),
+    "clock-bulk": Fault("the clock jumps by a day while `e5 bulk` runs", 10, clock_jumps.run_bulk),
+    "clock-cache": Fault("the clock jumps by a day while the cache is made", 10, clock_jumps.run_cache),
+    "clock-server": Fault("the clock jumps by a day while `e5 serve` runs", 50, clock_jumps.run_server),
+    "forks": Fault("a process forks while it has an open model", 50, open_models.run_forks),
+    "process-pools": Fault("an open model is sent to process pools", 50, open_models.run_pools),
+    "async-tasks": Fault("tasks of asyncio share a model that is closed", 50, open_models.run_tasks),
+    "interrupts": Fault("KeyboardInterrupt, whatever a model is doing", 50, open_models.run_interrupts),
     "folder-fuzz": Fault("a model folder is changed at random", 50_000, folder_fuzz.run_fault),
 }
 _RESULTS: Final = "faults.json"

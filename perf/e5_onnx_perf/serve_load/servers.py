@@ -93,7 +93,7 @@ def our_server(folder: Path, *words: str, name: str = "e5 serve", files: int | N
     Raises:
         WorkerError: If it does not start.
     """
-    port = _free_port()
+    port = free_port()
     program = ["e5_onnx.cli"] if files is None else [_FEW_FILES, str(files)]
     command = [sys.executable, "-m", *program, "serve", str(folder), "--name", "model"]
     return ServerProcess(
@@ -105,10 +105,11 @@ def our_server(folder: Path, *words: str, name: str = "e5 serve", files: int | N
 
 def peer_server(checkpoint: Path) -> ServerProcess:
     """sentence-transformers behind a page of Starlette."""
-    port = _free_port()
+    port = free_port()
     return ServerProcess("one-pager", [sys.executable, "-m", _PEER, str(checkpoint), str(port)], port)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
