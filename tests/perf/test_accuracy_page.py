@@ -16,7 +16,7 @@ from e5_onnx.errors import MissingExtraError
 from e5_onnx_perf.accuracy.page import _explain, write_accuracy_page
 from e5_onnx_perf.accuracy.pictures import difference_pictures, readable
 from e5_onnx_perf.cli import main
-from e5_onnx_perf.report.page import environment
+from e5_onnx_perf.report.rendering import environment
 from e5_onnx_perf.report.svg import new_picture, require_matplotlib, to_svg
 
 

@@ -16,7 +16,7 @@ from e5_onnx.errors import OptionError
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.speed.cold_start import measure_cold_start
-from e5_onnx_perf.speed.command import write_results
+from e5_onnx_perf.speed.command import write_speed_results
 from e5_onnx_perf.speed.engine import EngineSpec, import_engine
 from e5_onnx_perf.speed.measure import Comparison, Measured, Round, Timing, spread, warmed_up
 from e5_onnx_perf.speed.results import speed_results
@@ -223,7 +223,7 @@ def test_ratios_are_those_of_the_rounds(values: dict[str, Any]) -> None:
 
 
 def test_what_is_written(values: dict[str, Any], tmp_path: Path) -> None:
-    table = write_results(values, tmp_path)
+    table = write_speed_results(values, tmp_path)
     assert "| int8 | 0.9900 | 50 ±" in table
     assert "(3.00x)" in table
     assert "| 0.50 | 0.25 | 60 | 300 | 200 | 500 | 159 |" in table
@@ -239,7 +239,7 @@ def test_what_is_written(values: dict[str, Any], tmp_path: Path) -> None:
 @needs_browser
 @pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (380, "dark")])
 def test_the_page_in_a_browser(values: dict[str, Any], width: int, scheme: str, tmp_path: Path) -> None:
-    write_results(values, tmp_path)
+    write_speed_results(values, tmp_path)
     with browser_page(width=width, scheme=scheme) as opened:
         opened.goto((tmp_path / "speed.html").as_uri())
         assert opened.evaluate("document.documentElement.scrollWidth") == width

@@ -96,11 +96,11 @@ def run(parsed: argparse.Namespace) -> int:
     values = accuracy_results(
         models, compared, units, request=request, margin=margin, draws=draws, command=_command(parsed)
     )
-    sys.stdout.write(write_results(values, parsed.out))
+    sys.stdout.write(write_accuracy_results(values, parsed.out))
     return 0
 
 
-def write_results(values: dict[str, Any], out: Path) -> str:
+def write_accuracy_results(values: dict[str, Any], out: Path) -> str:
     """Writes accuracy.json, accuracy.html and accuracy.md, and returns the last one's text."""
     candidates = values["candidates"]
     parts = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from e5_onnx_perf.accuracy.pictures import difference_pictures, distribution_picture, readable
-from e5_onnx_perf.report.page import environment, render, write_text
+from e5_onnx_perf.report.rendering import environment, render, write_text
 from e5_onnx_perf.report.svg import require_matplotlib
 
 TITLES: Final = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
+from e5_onnx_export.cards.accuracy import Values
 from e5_onnx_perf.accuracy.languages import language_name
 from e5_onnx_perf.report.svg import INK, SERIES, new_picture, to_svg
 
@@ -13,8 +14,6 @@ _WIDTH: Final = 5.4
 _ROW: Final = 0.2  # inches
 _PAIR_CODE: Final = 3  # letters of a code in a pair: pt-br is one language
 _MOST: Final = 45  # languages of a picture; all are in the table
-
-Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

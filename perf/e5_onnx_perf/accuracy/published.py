@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from statistics import mean
-from typing import Any, Final
+from typing import Final
 
+from e5_onnx_export.cards.accuracy import Values
 from e5_onnx_export.cards.parts import table
 
 # multilingual-e5-small, cosine Spearman x 100 on the test sets: embeddings-benchmark/results,
@@ -17,7 +17,7 @@ PUBLISHED_E5_SMALL: Final = {
 }  # fmt: skip
 
 
-def published_table(values: Mapping[str, Any]) -> str:
+def published_table(values: Values) -> str:
     """STS-B by language beside the published figures of multilingual-e5-small, in Markdown.
 
     Args:

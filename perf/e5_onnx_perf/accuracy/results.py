@@ -17,7 +17,7 @@ from e5_onnx_perf.accuracy.measured_model import MeasuredModel
 from e5_onnx_perf.accuracy.plan import AccuracyRequest
 from e5_onnx_perf.accuracy.units import Unit
 from e5_onnx_perf.accuracy.verdict import Margin
-from e5_onnx_perf.report.page import write_text
+from e5_onnx_perf.report.rendering import write_text
 
 _TOOLS: Final = ("e5-onnx", "onnxruntime", "tokenizers", "numpy", "scipy", "torch", "transformers")
 _KEPT: Final = ("size_bytes", "precision", "dimension", "fingerprint")

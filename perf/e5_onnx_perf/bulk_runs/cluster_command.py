@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from e5_onnx.bulk.run import embed_here, run_bulk
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx_export.cards.parts import table
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
-from e5_onnx_perf.bulk_runs.command_line import add_shared_arguments, open_corpus, require_at_least
+from e5_onnx_perf.bulk_runs.command_line import (
+    BulkFigures,
+    add_shared_arguments,
+    open_corpus,
+    require_at_least,
+)
 from e5_onnx_perf.bulk_runs.corpus import write_corpus
 from e5_onnx_perf.bulk_runs.local_cluster import local_cluster, require_ray
 from e5_onnx_perf.bulk_runs.timed_engine import TimedEngine
@@ -31,7 +36,6 @@ EXAMPLE: Final = "  e5-perf cluster-overhead e5-small-int8 --data DIR --out clus
 
 _ROWS, _SHARD_ROWS, _ROUNDS, _TINY_SHARDS = 40_000, 1000, 3, 200
 _RESULTS: Final = "cluster.json"
-Values = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(folder: Path, corpus: Path, tiny: Path, *, rounds: int) -> Values:
+def _measure(folder: Path, corpus: Path, tiny: Path, *, rounds: int) -> BulkFigures:
     runs: dict[Way, list[TimedEngine]] = {way: [] for way in WAYS}
     shards: dict[Way, list[float]] = {way: [] for way in WAYS}
     for number in TerminalProgress().track(range(rounds), label="rounds", total=rounds):
@@ -111,7 +115,7 @@ def _run(job: Job, way: Way, address: str | None) -> TimedEngine:
 
 def _row(
     way: Way, runs: Sequence[TimedEngine], *, shards: Sequence[float], beside: Sequence[TimedEngine]
-) -> Values:
+) -> BulkFigures:
     return {
         **asdict(way),
         "tokens_per_s": round(median(run.whole_rate for run in runs)),
@@ -135,7 +139,7 @@ def _address(cpus: Sequence[int]) -> Iterator[str | None]:
         yield cluster.address
 
 
-def _table(values: Values) -> str:
+def _table(values: BulkFigures) -> str:
     columns = {
         "way": ("name", "{}"),
         "tokens/s, start included": ("tokens_per_s", "{:,}"),

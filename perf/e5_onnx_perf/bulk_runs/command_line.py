@@ -7,10 +7,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from e5_onnx.errors import OptionError
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_perf.bulk_runs.corpus import write_corpus
+
+BulkFigures = dict[str, Any]
 
 
 def add_shared_arguments(parser: argparse.ArgumentParser, *, rows: int, results: str) -> None:

@@ -27,23 +27,20 @@ class EmbedCommand:
         corpus: The input.
         output: The data set.
         shard_rows: Done or not done together.
-        threads: None for all.
     """
 
     model: Path
     corpus: Path
     output: Path
     shard_rows: int
-    threads: int | None = None
 
     @property
     def words(self) -> Sequence[str]:
         """The command line, with this Python."""
-        more = [] if self.threads is None else ["--threads", str(self.threads)]
         return [
             sys.executable, "-m", "e5_onnx.cli", "bulk", str(self.model), str(self.corpus),
             "--role", "document", "--id-column", "doc", "--output", str(self.output),
-            "--shard-rows", str(self.shard_rows), "--no-progress", *more,
+            "--shard-rows", str(self.shard_rows), "--no-progress",
         ]  # fmt: skip
 
     @property

@@ -15,8 +15,8 @@ from e5_onnx.machine.threads import choose_threads
 class GraphAlone:
     """The chunks that a bulk run would make of texts, as token ids, for as many threads as it has."""
 
-    def __init__(self, folder: Path, texts: Sequence[str], threads: int | None = None) -> None:
-        self._workers = choose_threads(threads).count
+    def __init__(self, folder: Path, texts: Sequence[str]) -> None:
+        self._workers = choose_threads(None).count
         self._model = Embedder(folder, threads=1, token_budget=THREAD_PADDED_TOKENS, overflow="truncate")
         limit = self._model.max_tokens
         ids = [row[:limit] for row in self._model.tokenize(texts, role="document")]

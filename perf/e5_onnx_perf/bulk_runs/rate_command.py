@@ -7,11 +7,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
-from e5_onnx_perf.bulk_runs.command_line import add_shared_arguments, open_corpus, require_at_least
+from e5_onnx_perf.bulk_runs.command_line import (
+    BulkFigures,
+    add_shared_arguments,
+    open_corpus,
+    require_at_least,
+)
 from e5_onnx_perf.bulk_runs.corpus import read_texts
 from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand, Moment, watch
 from e5_onnx_perf.bulk_runs.graph_rate import GraphAlone
@@ -28,7 +33,6 @@ EXAMPLE: Final = "  e5-perf bulk-throughput e5-small-int8 --data DIR --out bulk"
 _ROWS, _SHARD_ROWS, _GRAPH_ROWS, _ROUNDS = 200_000, 2000, 20_000, 3
 _SETTLING: Final = 0.05
 _RESULTS: Final = "bulk.json"
-Values = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +52,7 @@ def run(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(folder: Path, corpus: Path, *, rows: int, rounds: int) -> Values:
+def _measure(folder: Path, corpus: Path, *, rows: int, rounds: int) -> BulkFigures:
     graph = GraphAlone(folder, read_texts(corpus, _GRAPH_ROWS))
     shards = -(-rows // _SHARD_ROWS)
     graphs, seconds, tokens = [graph.tokens_per_second()], [], 0
@@ -85,7 +89,7 @@ def _peaks(moments: Sequence[Moment], shards: int) -> tuple[float, float]:
     return max(early, default=0.0), max(late, default=0.0)
 
 
-def _memory(moments: Sequence[Moment], shards: int) -> Values:
+def _memory(moments: Sequence[Moment], shards: int) -> BulkFigures:
     first, rest = _peaks(moments, shards)
     return {
         "heap_peak_first_5_percent_mb": round(first, 1),
@@ -95,7 +99,7 @@ def _memory(moments: Sequence[Moment], shards: int) -> Values:
     }
 
 
-def _told(values: Values) -> str:
+def _told(values: BulkFigures) -> str:
     held = values["memory"]
     return (
         f"{values['rows']:,} rows, {values['tokens']:,} tokens: {values['rows_per_s']:,.0f} rows/s, "

@@ -15,7 +15,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Vectors = NDArray[np.float32]
+VectorRows = NDArray[np.float32]
 PeerName = Literal[
     "torch", "sentence-transformers", "optimum-int8", "fastembed", "ctranslate2", "openvino", "llama.cpp"
 ]
@@ -79,7 +79,7 @@ class LoadedEngine(Protocol):
 class Peer(LoadedEngine, Protocol):
     """A loaded peer."""
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str]) -> VectorRows:
         """Embeds texts as they are, cut to what the model takes: float32 [n, dimension], of length 1."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from e5_onnx_perf.peers import PeerSource, Vectors
+from e5_onnx_perf.peers import PeerSource, VectorRows
 
 
 def converted(source: PeerSource, name: str, convert: Callable[[Path], None]) -> Path:
@@ -58,7 +58,7 @@ def folder_bytes(folder: Path, *patterns: str) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def in_batches(texts: Sequence[str], size: int, embed: Callable[[list[str]], Vectors]) -> Vectors:
+def in_batches(texts: Sequence[str], size: int, embed: Callable[[list[str]], VectorRows]) -> VectorRows:
     """Embeds texts in batches of similar length, as a user who cares for speed would, and restores the order.
 
     Args:
@@ -76,7 +76,7 @@ def in_batches(texts: Sequence[str], size: int, embed: Callable[[list[str]], Vec
     return vectors
 
 
-def mean_pool(states: Vectors, mask: NDArray[np.integer]) -> Vectors:
+def mean_pool(states: VectorRows, mask: NDArray[np.integer]) -> VectorRows:
     """The normalised mean of the real tokens: float32 [batch, sequence, H] to [batch, H]."""
     summed = np.matmul(mask[:, None, :].astype(np.float32), states)[:, 0]
     return np.asarray(summed / np.linalg.norm(summed, axis=1, keepdims=True), np.float32)

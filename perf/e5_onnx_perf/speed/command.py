@@ -17,7 +17,7 @@ from e5_onnx_export.progress import TerminalProgress
 from e5_onnx_perf.accuracy.results import write_json
 from e5_onnx_perf.cache_folder import cache_folder
 from e5_onnx_perf.peers import PeerName, PeerSource, import_peer
-from e5_onnx_perf.report.page import environment
+from e5_onnx_perf.report.rendering import environment
 from e5_onnx_perf.report.svg import require_matplotlib
 from e5_onnx_perf.speed.cold_start import measure_cold_start
 from e5_onnx_perf.speed.engine import EngineSpec, OwnName
@@ -96,11 +96,11 @@ def run(parsed: argparse.Namespace) -> int:
     progress.step("starting processes beside each other")
     values["sharing"] = measure_sharing(own[0], [maker.make([16, 64, 200], 0)])
     values["scaling"] = [] if parsed.quick else _scaling(own[0], maker, rounds=rounds)
-    sys.stdout.write(write_results(values, parsed.out))
+    sys.stdout.write(write_speed_results(values, parsed.out))
     return 0
 
 
-def write_results(values: dict[str, Any], out: Path) -> str:
+def write_speed_results(values: dict[str, Any], out: Path) -> str:
     """Writes speed.json, speed.html and speed.md, and returns the last one's text."""
     written = speed_table(values)
     write_json(values, out / RESULTS_NAME)

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, Literal, Protocol, cast
 
-from e5_onnx_perf.peers import LoadedEngine, Peer, PeerName, PeerSource, Vectors, import_peer
+from e5_onnx_perf.peers import LoadedEngine, Peer, PeerName, PeerSource, VectorRows, import_peer
 
 OwnName = Literal["embedder", "callers", "graph", "cached"]
 
@@ -24,7 +24,7 @@ _OWN: Final[dict[str, str]] = {
 class SpeedEngine(LoadedEngine, Protocol):
     """An engine to be timed."""
 
-    def ready(self, texts: Sequence[str]) -> Callable[[], Vectors]:
+    def ready(self, texts: Sequence[str]) -> Callable[[], VectorRows]:
         """Takes texts, and returns what is timed: it embeds them in order, float32 [n, dimension]."""
 
 
@@ -86,5 +86,5 @@ class _PeerEngine:
         self._peer = peer
         self.setting, self.precision, self.disk_bytes = peer.setting, peer.precision, peer.disk_bytes
 
-    def ready(self, texts: Sequence[str]) -> Callable[[], Vectors]:
+    def ready(self, texts: Sequence[str]) -> Callable[[], VectorRows]:
         return lambda: self._peer.encode(texts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from e5_onnx import Embedder, Mode
 from e5_onnx.model_folder.folder import open_folder
-from e5_onnx_perf.peers import Vectors
+from e5_onnx_perf.peers import VectorRows
 from e5_onnx_perf.speed.engine import EngineSpec, SpeedEngine
 
 
@@ -24,7 +24,7 @@ class EmbedderEngine:
         self.precision = self._model.manifest.precision
         self.disk_bytes = open_folder(Path(spec.path)).size_bytes
 
-    def ready(self, texts: Sequence[str]) -> Callable[[], Vectors]:
+    def ready(self, texts: Sequence[str]) -> Callable[[], VectorRows]:
         """See `SpeedEngine.ready`."""
         return lambda: self._model.encode(texts, role="raw").vectors
 
@@ -32,7 +32,7 @@ class EmbedderEngine:
 class GraphEngine(EmbedderEngine):
     """The graph alone: what is timed begins with token ids."""
 
-    def ready(self, texts: Sequence[str]) -> Callable[[], Vectors]:
+    def ready(self, texts: Sequence[str]) -> Callable[[], VectorRows]:
         """See `SpeedEngine.ready`."""
         ids = [row[: self._model.max_tokens] for row in self._model.tokenize(texts, role="raw")]
         return lambda: self._model.encode_ids(ids)

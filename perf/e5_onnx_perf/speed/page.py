@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from e5_onnx_perf.report.page import render, write_text
+from e5_onnx_export.cards.accuracy import Values
+from e5_onnx_perf.report.rendering import render, write_text
 from e5_onnx_perf.report.svg import INK, SERIES, new_picture, to_svg
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ _MB_A_POINT: Final = 4  # of a dot's area
 _POINTS: Final = 72  # an inch
 _NAME_WIDTH, _NAME_HEIGHT = 110, 9  # points
 _OVERVIEW: Final = ("ragged", "8x256", "32x32")
-
-Values = Mapping[str, Any]
 
 
 def write_speed_page(values: Values, path: Path) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from e5_onnx_export.cards.accuracy import Values
 from e5_onnx_export.cards.parts import table
-
-Values = Mapping[str, Any]
 
 _MEGABYTES: Final = {
     "libraries": "libraries_mb",

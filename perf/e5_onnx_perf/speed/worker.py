@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 from e5_onnx_perf.process_memory import memory, proportional_mb, reset_peak
 from e5_onnx_perf.speed.engine import EngineSpec, SpeedEngine, import_engine
 
-Values = dict[str, Any]
+Reply = dict[str, Any]
 Requests = Sequence[Sequence[str]]
 
 
@@ -38,12 +38,12 @@ def main() -> None:
         _answer(answers, _JOBS[asked["job"]](engine, asked["requests"]))
 
 
-def _answer(answers: TextIO, values: Values) -> None:
+def _answer(answers: TextIO, values: Reply) -> None:
     answers.write(json.dumps(values) + "\n")
     answers.flush()
 
 
-def _time(engine: SpeedEngine, requests: Requests) -> Values:
+def _time(engine: SpeedEngine, requests: Requests) -> Reply:
     """Seconds of each request, one after another."""
     ready = [engine.ready(texts) for texts in requests]
     seconds, cpu = [], time.process_time()
@@ -54,23 +54,23 @@ def _time(engine: SpeedEngine, requests: Requests) -> Values:
     return {"seconds": seconds, "cpu_seconds": time.process_time() - cpu}
 
 
-def _embed(engine: SpeedEngine, requests: Requests) -> Values:
+def _embed(engine: SpeedEngine, requests: Requests) -> Reply:
     return {"vectors": [engine.ready(texts)().tolist() for texts in requests]}
 
 
-def _peak(engine: SpeedEngine, requests: Requests) -> Values:
+def _peak(engine: SpeedEngine, requests: Requests) -> Reply:
     reset_peak()
     _time(engine, requests)
     return {"memory": asdict(memory())}
 
 
-def _held(engine: SpeedEngine, requests: Requests) -> Values:
+def _held(engine: SpeedEngine, requests: Requests) -> Reply:
     """What the process holds once it has embedded something; nothing is embedded when nothing is asked."""
     _time(engine, requests)
     return {"memory": asdict(memory()), "pss_mb": proportional_mb()}
 
 
-_JOBS: Final[dict[str, Callable[[SpeedEngine, Requests], Values]]] = {
+_JOBS: Final[dict[str, Callable[[SpeedEngine, Requests], Reply]]] = {
     "time": _time,
     "embed": _embed,
     "peak": _peak,
