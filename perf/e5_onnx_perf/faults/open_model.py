@@ -118,6 +118,7 @@ async def _tasks(given: _Given) -> list[_Row]:
             tasks = [loop.run_in_executor(pool, model.embed_documents, given.texts) for _ in range(_TASKS)]
             for task in tasks[::3]:
                 task.cancel()
+            await asyncio.wait(tasks[1:2])  # some are done, some run, some wait
             model.close()
             for result in await asyncio.gather(*tasks, return_exceptions=True):
                 match result:
