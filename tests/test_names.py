@@ -54,3 +54,14 @@ def test_no_name_stands_for_two_things(names: Callable[[ast.Module], Iterator[st
 def test_what_is_used_alike_is_there_several_times() -> None:
     names = [name for package in PACKAGES for file in modules(package) for name in functions(parsed(file))]
     assert all(names.count(name) > 1 for name in ALIKE)
+
+
+def test_no_public_class_of_any_package_has_the_name_of_another() -> None:
+    found = [
+        node.name
+        for package in PACKAGES
+        for file in modules(package)
+        for node in parsed(file).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert sorted(name for name in set(found) if found.count(name) > 1) == []
