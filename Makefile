@@ -113,7 +113,7 @@ clean:
 	@$(PYTHON) -m venv --clear $*
 	@echo '$(CURDIR)' >$@
 
-# What is installed points to this folder: an environment that was moved or copied with it is made anew.
+# What is installed points to this folder: an environment that was moved or copied with it is made again.
 ifneq ($(shell cat $(VENV)/python.stamp 2>/dev/null),$(CURDIR))
 $(VENV)/python.stamp: always
 endif
