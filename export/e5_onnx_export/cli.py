@@ -166,7 +166,8 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
         "--max-size",
         type=float,
         metavar="MB",
-        help="largest accepted size of the folder, in MB (default: no limit)",
+        help="size in MB up to which linear layers are kept in fp32; above it the export fails "
+        "(default: no limit)",
     )
     group.add_argument(
         "--weight-bits",
