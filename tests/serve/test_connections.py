@@ -6,20 +6,17 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-import uvicorn
+from open_sockets import ask, open_slow, read_to_the_end, serving
 from served import KEY, LocalServer
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.server import ServerState
+from starlette.types import Receive, Scope, Send
 from waiting import PATIENCE_S, until_async
 
 from e5_onnx.serve import accepting
-from e5_onnx.serve.accepting import Listener
-from e5_onnx.serve.protocol import SPARE, LimitedProtocol, limited_protocol
+from e5_onnx.serve.protocol import SPARE
 from e5_onnx.serve.settings import Limits
 
 GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -41,20 +38,6 @@ SLOW = {
     "half of the next": GET + b"GET /health HT",
     "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 }
-
-
-async def open_slow(port: int, sent: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(sent)
-    await writer.drain()
-    return reader, writer
-
-
-async def read_to_the_end(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.read()
-    except ConnectionError:
-        return b""
 
 
 @pytest.mark.parametrize("keys", ["", KEY], ids=["no key", "a key"])
@@ -123,36 +106,6 @@ class Gated:
             await self.gate.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"x" * self.size})
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp, limits: Limits) -> AsyncIterator[tuple[int, set[LimitedProtocol]]]:
-    """A port, and the connections that are open there."""
-    config = uvicorn.Config(app, http=limited_protocol(limits), lifespan="off", log_config=None)
-    config.load()
-    state = ServerState()
-    kind = config.http_protocol_class
-
-    def make() -> asyncio.Protocol:
-        made: asyncio.Protocol = kind(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
-        return made
-
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
-        listening.setblocking(False)
-        listener = Listener(listening, make, state.connections, places=limits.connections)
-        yield listening.getsockname()[1], state.connections  # type: ignore[misc]
-        await listener.close()
-        for connection in list(state.connections):
-            connection.transport.abort()
-        await until_async(lambda: not state.connections)
-
-
-async def ask(port: int, path: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % path)
-    answer = await read_to_the_end(reader)
-    writer.close()
-    return answer
 
 
 def test_where_all_are_at_work_probes_are_answered_and_others_told_to_wait() -> None:

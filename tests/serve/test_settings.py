@@ -35,6 +35,7 @@ WRONG = [
     (["--max-items", "-1"], "--max-items is -1"),
     (["--max-tokens", "0"], "--max-tokens is 0"),
     (["--queue-tokens", "0"], "--queue-tokens is 0"),
+    (["--queue-mb", "0"], "--queue-mb is 0.0; it must be more than 0"),
     (["--connections", "0"], "--connections is 0"),
     (["--request-timeout", "0"], "--request-timeout is 0.0; it must be more than 0"),
     (["--header-timeout", "-1"], "--header-timeout is -1.0"),

@@ -40,6 +40,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "overflow": "--overflow",
     "port": "--port",
     "query": "QUERY",
+    "queue_mb": "--queue-mb",
     "queue_tokens": "--queue-tokens",
     "request_timeout": "--request-timeout",
     "role": "--role",

@@ -115,6 +115,9 @@ _LIMITS: Final = (
     _Limit(
         "--queue-tokens", int, 2_000_000, "N", "largest number of tokens in the queue, all requests together"
     ),
+    _Limit(
+        "--queue-mb", float, 256, "MB", "request bodies and unsent responses, in MB, all requests together"
+    ),
     _Limit("--max-memory-mb", float, None, "MB", "resident memory, in MB, above which requests are refused"),
     _Limit("--connections", int, 512, "N", "largest number of open connections"),
     _Limit("--header-timeout", float, 10, "SECONDS", "seconds to receive the headers of a request"),

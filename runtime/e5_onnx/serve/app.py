@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -24,6 +25,7 @@ from e5_onnx.serve.errors import (
     TooManyKeysError,
     UnknownPathError,
 )
+from e5_onnx.serve.held import Share
 from e5_onnx.serve.hosts import allowed_names, is_allowed
 from e5_onnx.serve.keys import is_valid
 from e5_onnx.serve.metrics import CONTENT_TYPE, Metrics
@@ -50,7 +52,7 @@ def make_app(state: State) -> ASGIApp:
     names = allowed_names(settings.host, settings.allowed_hosts, keyed=bool(settings.keys))
     throttle = Throttle(time.monotonic)
 
-    async def respond(request: Request) -> Response:
+    async def respond(request: Request, share: Share) -> Response:
         check_framing(request)
         path = request.scope["path"]
         # A probe comes by the address of a pod, or without any name; it learns nothing.
@@ -62,17 +64,22 @@ def make_app(state: State) -> ASGIApp:
         if route.body is None:
             return await route.act(request, state)
         state.check_may_work()
-        body = await read_body(request, settings.limits)
+        body = await read_body(request, settings.limits, share)
         return await route.act(request, state, decode(body, route.body, _charset(request)))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         reading = Reading(scope, receive)
-        response = await _answered(respond, Request(scope, reading))
-        if not await reading.rest(settings.limits):
-            response.headers["Connection"] = "close"
-        _record(state, scope["path"], status=response.status_code, seconds=time.perf_counter() - started)
-        await send_in_parts(response, _with_security_headers(send))
+        request = Request(scope, reading)
+        with state.held.share(getattr(request.state, "end", _nothing)) as share:
+            request.state.share = share
+            response = await _answered(partial(respond, share=share), request)
+            share.size = len(response.body)
+            if not await reading.rest(settings.limits):
+                response.headers["Connection"] = "close"
+            seconds = time.perf_counter() - started
+            _record(state, scope["path"], status=response.status_code, seconds=seconds)
+            await send_in_parts(response, _with_security_headers(send), share)
 
     return app
 
@@ -105,6 +112,10 @@ async def _answered(respond: Callable[[Request], Awaitable[Response]], request: 
     except Exception as error:
         _LOG.exception("a request failed", exc_info=error)
         return error_answer(InternalError())
+
+
+def _nothing() -> None:
+    """Ends the connection of an application without one."""
 
 
 def _address(request: Request) -> str:

@@ -16,6 +16,7 @@ from e5_onnx.serve.errors import (
     TooLargeError,
     UnsupportedBodyError,
 )
+from e5_onnx.serve.held import Share
 from e5_onnx.serve.settings import Limits
 
 # What is still thrown away of a body that nobody reads.
@@ -24,12 +25,13 @@ _REST_BODIES: Final = 8
 _NOT_COMPRESSED: Final = {"", "identity"}
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
+async def read_body(request: Request, limits: Limits, share: Share) -> bytes:
     """Reads a body that is neither compressed, too large nor too slow.
 
     Raises:
         UnsupportedBodyError: If it is compressed.
         TooLargeError: As soon as it is known.
+        QueueFullError: If requests hold too much.
         SlowBodyError: If it takes too long.
         ClientGoneError: If the client went away in the middle of it.
     """
@@ -38,18 +40,24 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > limits.body_bytes:
         raise TooLargeError("bytes", int(declared), limits.body_bytes)
+    share.check(int(declared) if declared.isdecimal() else 1)
     parts, size = [], 0
+    share.wait()
     try:
         async with asyncio.timeout(limits.body_timeout):
             async for part in request.stream():
                 size += len(part)
                 if size > limits.body_bytes:
                     raise TooLargeError("bytes", None, limits.body_bytes)
+                share.add(len(part))
+                share.wait()
                 parts.append(part)
     except TimeoutError:
         raise SlowBodyError(limits.body_timeout) from None
     except ClientDisconnect:
         raise ClientGoneError from None
+    finally:
+        share.work()
     return b"".join(parts)
 
 

@@ -22,6 +22,7 @@ e5_onnx.E5Error
     ├── StoppingError        (RuntimeError)     503
     ├── BusyError            (RuntimeError)     503, every connection is at work
     ├── MemoryLimitError     (MemoryError)      503
+    ├── QueueFullError       (MemoryError)      503, bodies and answers of all requests hold too much
     └── DeadlineError        (TimeoutError)     504
 """
 
@@ -218,6 +219,16 @@ class MemoryLimitError(RequestError, MemoryError):
         self.resident_mb, self.limit_mb = resident_mb, limit_mb
         super().__init__(
             f"the server holds {resident_mb:.0f} MB and may hold {limit_mb:.0f}: try again later"
+        )
+
+
+class QueueFullError(RequestError, MemoryError):
+    status, code, kind, retry_after = 503, "queue_full", "server_error", 1
+
+    def __init__(self, held: int, limit: int) -> None:
+        self.held, self.limit = held, limit
+        super().__init__(
+            f"requests hold {held / 1e6:.0f} MB and may hold {limit / 1e6:.0f}: try again in a moment"
         )
 
 

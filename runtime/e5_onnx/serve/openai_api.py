@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from e5_onnx.serve.answers import FINGERPRINT_HEADER, answer
+from e5_onnx.serve.answers import FINGERPRINT_HEADER, answer, encode_each
 from e5_onnx.serve.bodies import check_items
 from e5_onnx.serve.errors import BadInputError, UnknownModelError
 from e5_onnx.serve.state import State
@@ -29,7 +29,7 @@ async def embeddings(request: Request, state: State, asked: EmbeddingsRequest) -
     fingerprint = state.model.manifest.fingerprint
     return answer(
         EmbeddingsAnswer(
-            data=_data(done.vectors, wanted.encoding),
+            data=await _data(done.vectors, wanted.encoding),
             model=asked.model,
             usage=Usage(prompt_tokens=done.used_tokens, total_tokens=done.used_tokens),
             truncated=done.truncated,
@@ -57,10 +57,11 @@ def _card(name: str, state: State) -> ModelCard:
     return ModelCard(id=name, fingerprint=state.model.manifest.fingerprint)
 
 
-def _data(vectors: NDArray[np.float32], encoding: Encoding) -> list[Embedding]:
-    if encoding == "base64":
-        return [
-            Embedding(index=index, embedding=base64.b64encode(vector.astype("<f4").tobytes()).decode())
-            for index, vector in enumerate(vectors)
-        ]
-    return [Embedding(index=index, embedding=vector) for index, vector in enumerate(vectors.tolist())]
+async def _data(vectors: NDArray[np.float32], encoding: Encoding) -> list[Embedding]:
+    written = (_base64(vector) if encoding == "base64" else vector.tolist() for vector in vectors)
+    encoded = await encode_each(written, size=vectors.size)
+    return [Embedding(index=index, embedding=row) for index, row in enumerate(encoded)]
+
+
+def _base64(vector: NDArray[np.float32]) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()

@@ -49,6 +49,7 @@ class LimitedProtocol(H11Protocol):
         # asyncio sets it on sockets that know their protocol, which those of socket.create_server do not.
         # Without it an answer, being two writes, waits 40 ms until the client acknowledges the first.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.app_state = {"end": transport.abort}
         super().connection_made(transport)
         self._begin("headers")
         if len(self.connections) > self.limits.connections:

@@ -27,6 +27,7 @@ class Limits:
         max_items: Texts of a request.
         max_tokens: Tokens of all texts of a request.
         queue_tokens: Tokens that wait, of all requests.
+        queue_mb: Bodies, and answers that are not sent, of all requests, in 10^6 bytes.
         connections: Open connections.
         header_timeout: Seconds until a request's headers are complete.
         body_timeout: Seconds until its body is complete.
@@ -39,6 +40,7 @@ class Limits:
     max_items: int = 4096
     max_tokens: int = 500_000
     queue_tokens: int = 2_000_000
+    queue_mb: float = 256.0
     connections: int = 512
     header_timeout: float = 10.0
     body_timeout: float = 30.0
@@ -51,7 +53,7 @@ class Limits:
             if getattr(self, name) < 1:
                 raise OptionError(name, getattr(self, name), "at least 1")
         times = ("header_timeout", "body_timeout", "request_timeout", "send_timeout")
-        for name in ("max_body_mb", *times, "max_memory_mb"):
+        for name in ("max_body_mb", "queue_mb", *times, "max_memory_mb"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise OptionError(name, value, "more than 0")
@@ -62,6 +64,11 @@ class Limits:
     def body_bytes(self) -> int:
         """Bytes of a body."""
         return int(self.max_body_mb * 1e6)
+
+    @property
+    def queue_bytes(self) -> int:
+        """Bytes of all bodies and answers."""
+        return int(self.queue_mb * 1e6)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 
 from e5_onnx.serve.errors import ClientGoneError, DeadlineError, MemoryLimitError, StoppingError
+from e5_onnx.serve.held import Held, Share
 from e5_onnx.serve.memory import settled_mb
 from e5_onnx.serve.metrics import Metrics
 from e5_onnx.serve.model import Done, ServedModel
@@ -18,6 +19,9 @@ from e5_onnx.serve.settings import Settings
 from e5_onnx.serve.tokens import Wish
 
 T = TypeVar("T")
+
+# A component of a vector in JSON, at most: a sign, 17 digits, a point, an exponent, a comma.
+_NUMBER_BYTES: Final = 24
 
 
 @dataclass(slots=True)
@@ -29,12 +33,17 @@ class State:
         model: The loaded model.
         metrics: The metrics of the server.
         stopping: True once the server was asked to stop.
+        held: The bodies and responses of all requests.
     """
 
     settings: Settings
     model: ServedModel
     metrics: Metrics
     stopping: bool = False
+    held: Held = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.held = Held(self.settings.limits.queue_bytes)
 
     @property
     def roles(self) -> RoleChoice:
@@ -60,6 +69,7 @@ class State:
         Raises:
             RequestError: A leaf of it says why not.
         """
+        share_of(request).add(len(wish.texts) * self.model.manifest.dimension * _NUMBER_BYTES)
         done = await self.work(request, self.model.embed(wish))
         self.metrics.count(len(wish.texts), done.used_tokens, done.truncated)
         return done
@@ -84,6 +94,12 @@ class State:
         finally:
             gone.cancel()
             working.cancel()
+
+
+def share_of(request: Request) -> Share:
+    """What a request holds."""
+    share: Share = request.state.share
+    return share
 
 
 async def _gone(request: Request) -> None:

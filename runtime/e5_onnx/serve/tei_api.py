@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from e5_onnx import __version__
-from e5_onnx.serve.answers import FINGERPRINT_HEADER, TRUNCATED_HEADER, answer
+from e5_onnx.serve.answers import FINGERPRINT_HEADER, TRUNCATED_HEADER, answer, encode_each
 from e5_onnx.serve.bodies import check_items
 from e5_onnx.serve.errors import BadInputError
-from e5_onnx.serve.state import State
+from e5_onnx.serve.state import State, share_of
 from e5_onnx.serve.tokens import Wish
 from e5_onnx.serve.wanted import check_special_tokens, read_wanted
 from e5_onnx.serve.wire import EmbedRequest, Token, TokenizeRequest
+
+# A token in JSON, at most: `{"id":250001},`.
+_TOKEN_BYTES: Final = 16
 
 
 async def embed(request: Request, state: State, asked: EmbedRequest) -> Response:
@@ -28,7 +32,8 @@ async def embed(request: Request, state: State, asked: EmbedRequest) -> Response
         raise BadInputError("inputs is empty: send a text or a list of texts", param="inputs")
     done = await state.embed(request, Wish(texts, chosen.role, chosen.task, wanted.overflow))
     headers = {TRUNCATED_HEADER: str(done.truncated), FINGERPRINT_HEADER: state.model.manifest.fingerprint}
-    return answer(done.vectors.tolist(), headers=headers)
+    vectors = (vector.tolist() for vector in done.vectors)
+    return answer(await encode_each(vectors, size=done.vectors.size), headers=headers)
 
 
 async def tokenize(request: Request, state: State, asked: TokenizeRequest) -> Response:
@@ -39,7 +44,10 @@ async def tokenize(request: Request, state: State, asked: TokenizeRequest) -> Re
     # Windows are made of every token, so that none is left out.
     wish = Wish(texts, chosen.role, chosen.task, "window")
     ids = await state.work(request, state.model.tokenise(wish))
-    return answer([[Token(id=number) for number in row.tolist()] for row in ids])
+    size = sum(map(len, ids))
+    share_of(request).add(size * _TOKEN_BYTES)
+    rows = ([Token(id=number) for number in row.tolist()] for row in ids)
+    return answer(await encode_each(rows, size=size))
 
 
 async def info(_request: Request, state: State) -> Response:

@@ -97,7 +97,12 @@ class Embedding(Struct, frozen=True, kw_only=True):
 
     object: Literal["embedding"] = "embedding"
     index: int
-    embedding: list[float] | str
+    embedding: Annotated[
+        Raw,
+        Meta(
+            extra_json_schema={"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}]}
+        ),
+    ]
 
 
 class Usage(Struct, frozen=True, kw_only=True):
