@@ -34,7 +34,7 @@ async def encode_each(values: Iterable[object], *, size: int) -> list[Raw]:
     """JSON of each of many values, in a thread and one by one: a call holds Python's lock until it ends.
 
     Args:
-        values: What is encoded; made one by one, too.
+        values: Values to encode; an iterator is read one by one, too.
         size: Numbers in all of them. A few are encoded at once.
     """
 

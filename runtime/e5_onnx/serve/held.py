@@ -1,4 +1,4 @@
-"""Bytes that requests hold together: their bodies, and answers that are not sent yet.
+"""Bytes that requests hold together: their bodies, and responses that are not sent yet.
 
 A client that sends much and reads slowly holds little for itself, and many of them hold all memory. What all
 of them hold has one limit. Where it is reached, a client that the server waits for is ended first, so that
@@ -23,11 +23,11 @@ class Share:
     """What one request holds.
 
     Attributes:
-        held: What all of them hold.
+        held: The shares of all requests together.
         end: Ends the request's connection.
-        size: Bytes.
-        waits_since: When the server began to wait for the client, by the event loop's clock; None if it does
-            not.
+        size: Bytes of this request's body and response.
+        waits_since: Time at which the server began to wait for the client, by the event loop's clock; None
+            while it does not wait.
     """
 
     held: Held
@@ -36,7 +36,7 @@ class Share:
     waits_since: float | None = None
 
     def check(self, more: int) -> None:
-        """Makes room for so many bytes more, and holds none of them yet.
+        """Makes room for `more` bytes, and holds none of them yet.
 
         Raises:
             QueueFullError: If there is none.
@@ -46,7 +46,7 @@ class Share:
                 raise QueueFullError(self.held.size, self.held.limit)
 
     def add(self, more: int) -> None:
-        """Holds so many bytes more.
+        """Holds `more` bytes.
 
         Raises:
             QueueFullError: If there is no room.
@@ -59,15 +59,15 @@ class Share:
         self.waits_since = asyncio.get_running_loop().time()
 
     def work(self) -> None:
-        """It waits no more."""
+        """The server no longer waits for the client."""
         self.waits_since = None
 
 
 class Held:
-    """What all requests of a process hold. For one event loop."""
+    """The shares of all requests of a process. For one event loop."""
 
     def __init__(self, limit: int) -> None:
-        """Takes the most bytes. A request that is alone may hold more."""
+        """Sets the limit in bytes. A request that is alone may hold more."""
         self.limit = limit
         self._shares: set[Share] = set()
 
@@ -78,7 +78,7 @@ class Held:
 
     @contextmanager
     def share(self, end: Callable[[], None]) -> Iterator[Share]:
-        """A request's share, until it has its answer.
+        """A request's share, until its response is sent.
 
         Args:
             end: Ends the request's connection.
@@ -91,7 +91,7 @@ class Held:
             self._shares.discard(share)
 
     def fits(self, share: Share, more: int) -> bool:
-        """Whether a request may hold so many bytes more."""
+        """Whether a request may hold `more` bytes."""
         size = self.size
         return size == share.size or size + more <= self.limit
 
