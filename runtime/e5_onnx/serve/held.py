@@ -20,7 +20,7 @@ PATIENCE_S = 1.0
 
 @dataclass(eq=False, slots=True)
 class Share:
-    """What one request holds.
+    """The share of one request.
 
     Attributes:
         held: The shares of all requests together.

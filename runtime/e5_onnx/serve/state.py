@@ -97,7 +97,7 @@ class State:
 
 
 def share_of(request: Request) -> Share:
-    """What a request holds."""
+    """The share of a request."""
     share: Share = request.state.share
     return share
 
