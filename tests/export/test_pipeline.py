@@ -21,6 +21,7 @@ from e5_onnx_export.errors import CalibrationError, DiskSpaceError, UnsupportedM
 from e5_onnx_export.graph.weight_file import WeightFile
 from e5_onnx_export.precision import full as full_precision
 from e5_onnx_export.request import QuantizationRequest
+from e5_onnx_export.texts import odd_calibration_texts
 
 SHAPE = replace(XLM_ROBERTA, hidden=32, heads=4, intermediate=64, positions=130)
 RECIPE = RecipeRequest("e5-instruct")
@@ -171,6 +172,7 @@ class TestCalibration:
             quantization={"calibration": file, "min_cosine": 0},
         )
         assert manifest["calibration_texts"] == 20
+        assert manifest["odd_calibration_texts"] == len(odd_calibration_texts())
 
     @pytest.mark.parametrize(
         ("data", "message"),

@@ -29,6 +29,14 @@ def test_an_end_while_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         lifetime.get()
 
 
+def test_what_has_ended_is_not_kept() -> None:
+    engine = object.__new__(Engine)
+    lifetime, before = Lifetime(engine), sys.getrefcount(engine)
+    lifetime.end()
+    lifetime.leak()
+    assert sys.getrefcount(engine) == before - 1
+
+
 FORK = """
 import os, sys, warnings
 from e5_onnx import Embedder

@@ -22,7 +22,7 @@ from served import KEY, LocalServer, Served
 from waiting import PATIENCE_S, until, until_async
 
 from e5_onnx import Embedder
-from e5_onnx.serve import memory
+from e5_onnx.serve import memory, server
 from e5_onnx.serve.errors import InternalError
 from e5_onnx.serve.settings import Limits
 
@@ -188,6 +188,18 @@ def test_a_bug_is_told_without_details(
     assert answer.json()["error"]["code"] == InternalError.code
     assert "secret" not in answer.text
     assert "a request failed" in caplog.text
+
+
+def test_an_unexpected_error_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(server._log_unexpected)
+        loop.call_exception_handler({"message": "moon river", "exception": ValueError("broken")})
+
+    asyncio.run(fail())
+    assert "unexpected error" in caplog.text
+    assert "broken" in caplog.text
+    assert "moon river" not in caplog.text
 
 
 def test_a_body_without_length_is_measured(serve_app: Callable[..., Served]) -> None:

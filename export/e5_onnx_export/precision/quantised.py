@@ -61,8 +61,8 @@ def author_quantised(context: ExportContext, folder: Path, tokenizer: TextTokeni
             enough.
     """
     method, wanted = METHODS[context.request.precision], context.request.quantization
-    texts = [*read_calibration(wanted.calibration), *method.odd]
-    calibration = tokenize_samples(texts, tokenizer, context.choice)
+    texts = read_calibration(wanted.calibration)
+    calibration = tokenize_samples([*texts, *method.odd], tokenizer, context.choice)
     held_out = tokenize_samples(held_out_texts(), tokenizer, context.choice)
     odd = tokenize_samples(odd_held_out_texts(), tokenizer, context.choice)
     with tempfile.TemporaryDirectory(dir=folder, prefix="fp32-") as scratch:
@@ -79,7 +79,8 @@ def author_quantised(context: ExportContext, folder: Path, tokenizer: TextTokeni
         ),
         "odd_parity": asdict(measure_parity(odd_truth, run_graph(folder, odd.ids), "fp32")),
         "invariance": asdict(measure_invariance(folder, held_out.ids[::_EVERY])),
-        "calibration_texts": len(calibration.ids),
+        "calibration_texts": len(texts),
+        "odd_calibration_texts": len(method.odd),
     }
     return Authored(fitted.parity, method.tolerance, fitted.plan.bits, fitted.plan.pair_sum, extra)
 

@@ -17,6 +17,8 @@ from e5_onnx_perf.faults.program import Ended, module, start
 _PROCESSES: Final = 2
 # From "begin" to the end of one mutant, which takes a few hundredths on a quiet machine.
 _HANGS_AFTER_S: Final = 120.0
+# Until the first "begin": a process that imports everything on a busy machine.
+_STARTS_WITHIN_S: Final = 900.0
 
 
 def run_fault(ground: Ground, outcome: Outcome) -> None:
@@ -71,7 +73,7 @@ def _worker(scratch: Path, *words: object) -> Iterator[_Row]:
         hung.set()
         process.kill()
 
-    timer = threading.Timer(_HANGS_AFTER_S, stop)
+    timer = threading.Timer(_STARTS_WITHIN_S, stop)
     timer.start()
     with process:
         for line in process.stdout:

@@ -53,5 +53,5 @@ def _leak_in_fork() -> None:
         lifetime.leak()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows, which has no fork
     os.register_at_fork(after_in_child=_leak_in_fork)
