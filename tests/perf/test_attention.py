@@ -1,4 +1,4 @@
-"""`e5-perf attention`: all operators do the same, so that their times can be compared."""
+"""`e5-perf attention-operators`: all operators do the same, so that their times can be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`e5-perf bulk` on a small model: it reports what happened."""
+"""`e5-perf bulk-throughput` on a small model: it reports what happened."""
 
 from __future__ import annotations
 

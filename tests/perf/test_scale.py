@@ -1,4 +1,4 @@
-"""`e5-perf scale`: the arithmetic, and the constants that it takes from the code."""
+"""`e5-perf capacity-plan`: the arithmetic, and the constants that it takes from the code."""
 
 from __future__ import annotations
 

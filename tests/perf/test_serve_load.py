@@ -1,4 +1,4 @@
-"""`e5-perf serve`: a real server under a short load, and what counts as harm."""
+"""`e5-perf server-load`: a real server under a short load, and what counts as harm."""
 
 from __future__ import annotations
 

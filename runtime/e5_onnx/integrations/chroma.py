@@ -1,9 +1,13 @@
 """Chroma: `EmbeddingFunction`. Needs the extra `[chroma]`.
 
+>>> import chromadb
 >>> from e5_onnx.integrations.chroma import E5EmbeddingFunction
->>> documents = client.get_or_create_collection(  # doctest: +SKIP
-...     "documents", embedding_function=E5EmbeddingFunction("e5-large")
+>>> documents = chromadb.EphemeralClient().get_or_create_collection(
+...     "documents", embedding_function=E5EmbeddingFunction("my-e5")
 ... )
+>>> documents.add(ids=["1"], documents=["Paris is the capital of France."])
+>>> documents.query(query_texts=["Where is Paris?"], n_results=1)["ids"]
+[['1']]
 
 Chroma stores an embedding function's name with the collection and refuses a function with another. The name
 of this one has the model's fingerprint in it, so that a collection cannot be filled or searched with another

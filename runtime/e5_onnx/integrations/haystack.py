@@ -1,7 +1,10 @@
 """Haystack: a text embedder and a document embedder. Needs the extra `[haystack]`.
 
->>> from e5_onnx.integrations.haystack import E5DocumentEmbedder, E5TextEmbedder
->>> pipeline.add_component("embedder", E5DocumentEmbedder("e5-large"))  # doctest: +SKIP
+>>> from haystack import Pipeline
+>>> from e5_onnx.integrations.haystack import E5TextEmbedder
+>>> pipeline = Pipeline().add_component("embedder", E5TextEmbedder("my-e5"))
+>>> list(pipeline.run({"embedder": {"text": "Where is Paris?"}})["embedder"])
+['embedding', 'meta']
 
 Haystack 3 loads a stored pipeline only from modules that it was told to trust. Importing this module tells
 it; a process that does not import it passes `allowed_modules=["e5_onnx.integrations.haystack"]`.

@@ -1,7 +1,10 @@
 """LangChain: `Embeddings`. Needs the extra `[langchain]`.
 
+>>> from langchain_core.vectorstores import InMemoryVectorStore
 >>> from e5_onnx.integrations.langchain import E5Embeddings
->>> store = InMemoryVectorStore(E5Embeddings("e5-large"))  # doctest: +SKIP
+>>> store = InMemoryVectorStore.from_texts(["Paris is the capital of France."], E5Embeddings("my-e5"))
+>>> [found.page_content for found in store.similarity_search("Where is Paris?", k=1)]
+['Paris is the capital of France.']
 
 Raises:
     MissingExtraError: On import, if langchain-core is not installed.

@@ -1,8 +1,9 @@
 """LlamaIndex: `BaseEmbedding`. Needs the extra `[llama-index]`.
 
 >>> from e5_onnx.integrations.llama_index import E5Embedding
->>> model = E5Embedding(folder="e5-large")  # doctest: +SKIP
->>> index = VectorStoreIndex.from_documents(documents, embed_model=model)  # doctest: +SKIP
+>>> model = E5Embedding(folder="my-e5")
+>>> query = model.get_query_embedding("Where is Paris?")
+>>> document = model.get_text_embedding("Paris is the capital of France.")
 
 Raises:
     MissingExtraError: On import, if llama-index-core is not installed.

@@ -1,8 +1,10 @@
 """The shape of sentence-transformers' `SentenceTransformer`, for code that takes one. Needs no extra.
 
 >>> from e5_onnx.integrations.sentence_transformers import E5SentenceTransformer
->>> model = E5SentenceTransformer("e5-large")  # doctest: +SKIP
->>> model.similarity(model.encode_query(questions), model.encode_document(documents))  # doctest: +SKIP
+>>> model = E5SentenceTransformer("my-e5")
+>>> documents = model.encode_document(["Paris is the capital of France.", "Bread needs salt."])
+>>> model.similarity(model.encode_query(["Where is Paris?"]), documents).shape
+(1, 2)
 """
 
 from __future__ import annotations
