@@ -17,7 +17,7 @@ from waiting import PATIENCE_S, until_async
 from e5_onnx.serve import answers, held
 from e5_onnx.serve.answers import encode_each
 from e5_onnx.serve.errors import QueueFullError
-from e5_onnx.serve.held import Held
+from e5_onnx.serve.held import HeldBytes
 from e5_onnx.serve.settings import Limits
 
 SCOPE = {
@@ -39,7 +39,7 @@ ASKED = post(b'{"inputs": "moon"}')
 
 def test_who_is_alone_may_hold_more_and_others_what_is_left() -> None:
     async def run() -> None:
-        all_of_them = Held(100)
+        all_of_them = HeldBytes(100)
         with all_of_them.share(lambda: None) as one, all_of_them.share(lambda: None) as other:
             one.add(150)
             with pytest.raises(QueueFullError, match="try again in a moment") as refused:
@@ -60,7 +60,7 @@ def test_who_is_waited_for_the_longest_is_ended_and_no_one_who_is_at_work(
 ) -> None:
     async def run() -> None:
         ended: list[str] = []
-        all_of_them = Held(100)
+        all_of_them = HeldBytes(100)
         with (
             all_of_them.share(lambda: ended.append("first")) as first,
             all_of_them.share(lambda: ended.append("second")) as second,

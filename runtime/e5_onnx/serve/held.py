@@ -30,7 +30,7 @@ class Share:
             while it does not wait.
     """
 
-    held: Held
+    held: HeldBytes
     end: Callable[[], None]
     size: int = 0
     waits_since: float | None = None
@@ -63,7 +63,7 @@ class Share:
         self.waits_since = None
 
 
-class Held:
+class HeldBytes:
     """The shares of all requests of a process. For one event loop."""
 
     def __init__(self, limit: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from starlette.requests import Request
 
 from e5_onnx.serve.errors import ClientGoneError, DeadlineError, MemoryLimitError, StoppingError
-from e5_onnx.serve.held import Held, Share
+from e5_onnx.serve.held import HeldBytes, Share
 from e5_onnx.serve.memory import settled_mb
 from e5_onnx.serve.metrics import Metrics
 from e5_onnx.serve.model import Done, ServedModel
@@ -40,10 +40,10 @@ class State:
     model: ServedModel
     metrics: Metrics
     stopping: bool = False
-    held: Held = field(init=False)
+    held: HeldBytes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.held = Held(self.settings.limits.queue_bytes)
+        self.held = HeldBytes(self.settings.limits.queue_bytes)
 
     @property
     def roles(self) -> RoleChoice:
