@@ -20,6 +20,10 @@ EXPORT_COVERAGE := 91
 PERF_COVERAGE := 85
 
 CORE_TESTS := 'not reference and not optimum and not browser'
+# pytest ends with 5 where ARGS leaves no test of a kind.
+none_left = $(if $(ARGS),|| [ $$? = 5 ])
+# The environment of optimum lacks what other test files import.
+OPTIMUM_TESTS := grep -rlE --include='test_*.py' 'mark\.optimum' tests
 
 say = @echo '=='
 pip = bin/python -m pip install --disable-pip-version-check -qq
@@ -32,13 +36,14 @@ too_old = "e5-onnx needs Python 3.11 or newer, and $(PYTHON) is older: try make 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-optimum test-loaded mutants check security licences docs format clean always
+.PHONY: help demo test test-all test-reference test-optimum test-loaded mutants check security licences docs format clean always
 
 help:
 	@echo 'make demo      export the real multilingual-e5-small and ask it questions across languages'
 	@echo 'make test      the core tests: nothing but pip packages, no torch'
-	@echo 'make test-all  every test, those against torch, transformers and optimum included'
-	@echo 'make test-optimum  of these, those that need optimum, whose environment is of its own'
+	@echo 'make test-all  every test: the core tests and the two that follow'
+	@echo 'make test-reference  the tests against torch, transformers, sentence-transformers and browsers'
+	@echo 'make test-optimum  the tests that need optimum, in an environment of its own'
 	@echo '               all take ARGS: make test ARGS="tests/bulk -x" runs one folder'
 	@echo 'make test-loaded  every test, beside BUSY=16 processes that do nothing but work, ROUNDS=3 times'
 	@echo 'make mutants   changes in MODULES="FILE ..." that no test finds; TESTS="FILE ..." chooses tests'
@@ -55,15 +60,17 @@ demo: $(VENV)/demo.stamp
 
 test: $(VENV)/dev.stamp
 	$(say) 'test: all tests that need no torch'
-	@$(VENV)/bin/python -m pytest -m $(CORE_TESTS) $(ARGS)
+	@$(VENV)/bin/python -m pytest -m $(CORE_TESTS) $(ARGS) $(none_left)
 
-test-all: $(REFERENCE_VENV)/reference.stamp test-optimum
-	$(say) 'test-all: every test but those of optimum'
-	@$(REFERENCE_VENV)/bin/python -m pytest -m 'not optimum' $(ARGS)
+test-all: test test-reference test-optimum
+
+test-reference: $(REFERENCE_VENV)/reference.stamp
+	$(say) 'test-reference: the tests that need the original models in torch, or a browser'
+	@$(REFERENCE_VENV)/bin/python -m pytest -m 'reference or browser' $(ARGS) $(none_left)
 
 test-optimum: $(OPTIMUM_VENV)/optimum.stamp
 	$(say) 'test-optimum: the tests that need optimum'
-	@$(OPTIMUM_VENV)/bin/python -m pytest -m optimum $(ARGS) || [ $$? = 5 ]  # 5: ARGS left none
+	@$(OPTIMUM_VENV)/bin/python -m pytest -m optimum $(or $(ARGS),$$($(OPTIMUM_TESTS))) $(none_left)
 
 test-loaded: $(REFERENCE_VENV)/reference.stamp
 	$(say) 'test-loaded: every test, $(ROUNDS) times, beside $(BUSY) busy processes'
