@@ -42,6 +42,10 @@ def test_the_longest_text_is_taken(tiny_folder: Path) -> None:
         ),
         (np.full(129, 5), r"the shape of ids\[1\] is \(129,\)"),
         (np.ones((1, 3), np.int64), r"the shape of ids\[1\] is \(1, 3\)"),
+        (
+            np.array([0, 5.5, 2]),
+            r"the dtype of ids\[1\] is 'float64'; it must be an integer dtype such as int64",
+        ),
         (np.array([0, -1, 2]), r"an id of ids\[1\] is -1; it must be 0 to \d+$"),
         (np.array([0, 10**6, 2]), r"an id of ids\[1\] is 1000000"),
     ],

@@ -70,6 +70,10 @@ class Engine:
             if row.ndim != 1 or not 0 < len(row) <= limit:
                 expected = f"an array of 1 to {limit} token ids"
                 raise OptionError(f"the shape of ids[{index}]", row.shape, expected)
+            if not np.issubdtype(row.dtype, np.integer):
+                raise OptionError(
+                    f"the dtype of ids[{index}]", str(row.dtype), "an integer dtype such as int64"
+                )
             if outside := row[(row < 0) | (row >= vocabulary)].tolist():
                 raise OptionError(f"an id of ids[{index}]", outside[0], f"0 to {vocabulary - 1}")
         return self._run(ids)
