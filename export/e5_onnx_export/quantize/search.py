@@ -6,7 +6,7 @@ adds the bias.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,7 +38,7 @@ _COMPENSATED: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Treatment:
-    """The smoothing of a linear layer's input.
+    """The smoothing and rounding of a linear layer's input.
 
     Attributes:
         activations: How a row becomes uint8.
@@ -60,6 +60,25 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
+class _Product:
+    """A linear's product with rounded weights, before its input is rounded.
+
+    Attributes:
+        rows: float32 [tokens, K]: smoothed inputs.
+        weight: float32 [K, N]: smoothed weights, about as they are after rounding.
+        truth: float32 [tokens, N].
+    """
+
+    rows: Floats
+    weight: Floats
+    truth: Floats
+
+    def error(self, activations: Activations) -> float:
+        """About the error of the rounded product, relative to the true product's spread over tokens."""
+        return relative_error(activations.round_trip(self.rows) @ self.weight, self.truth)
+
+
+@dataclass(frozen=True, slots=True)
 class TreatmentSearch:
     """A linear on which treatments are tried.
 
@@ -77,46 +96,51 @@ class TreatmentSearch:
 
     def choose(self) -> Choice:
         """The best static scale where it is nearly as good as the best scale a token, or else that."""
-        token = min(self._choices(self._token_treatments()), key=_error)
-        if self.linear.kind not in _BOUNDED:
-            return token
-        static = min(self._choices(self._static_treatments()), key=_error)
-        return static if static.error <= STATIC_ERROR * token.error else token
+        token: list[Choice] = []
+        static: list[Choice] = []
+        for choice in self._choices():
+            (token if choice.treatment.activations.static_scale is None else static).append(choice)
+        best = min(token, key=_error)
+        good = (each for each in static if each.error <= STATIC_ERROR * best.error)
+        return min(good, key=_error, default=best)
 
     def error(self, treatment: Treatment) -> float:
         """About what a treatment will leave, relative to the true product's spread over tokens."""
+        return self._product(treatment.smoothing).error(treatment.activations)
+
+    def _choices(self) -> Iterator[Choice]:
+        for exponent in self._exponents():
+            smoothing = None if exponent is None else self._smoothing(exponent)
+            product = self._product(smoothing)
+            for scales in self._scales(smoothing):
+                yield Choice(Treatment(scales, exponent, smoothing), product.error(scales))
+
+    def _exponents(self) -> Iterable[float | None]:
+        # GELU's output cannot be smoothed at no cost: no linear step before it could take the scale. As an
+        # extra multiplication it paid in two layers of twelve (docs/int8.md).
+        return (None,) if self.linear.kind == "ffn_out" else (None, *EXPONENTS)
+
+    def _scales(self, smoothing: Smoothing | None) -> Sequence[Activations]:
+        if self.linear.kind == "ffn_out":
+            return GELU_SCALES
+        if smoothing is None or self.linear.kind not in _BOUNDED:
+            return (SYMMETRIC,)
+        extremes = smoothing.apply(np.stack([self.sample.lowest, self.sample.highest]))
+        scale = _HEADROOM * float(np.abs(extremes).max()) / (255 - SYMMETRIC.zero_point)
+        return (SYMMETRIC, StaticScale(scale, SYMMETRIC.zero_point))
+
+    def _product(self, smoothing: Smoothing | None) -> _Product:
         # Evenly spread outputs are enough to choose by, and four times as quick at full size.
         stride = max(1, self.weight.shape[1] // _COLUMNS)
         weight = np.ascontiguousarray(self.weight[:, ::stride])
-        rows, smoothing = self.sample.rows, treatment.smoothing
+        rows = self.sample.rows
         truth = rows @ weight
         if smoothing is not None:
             truth = truth - smoothing.shift @ weight
             rows, weight = smoothing.apply(rows), smoothing.weight(weight)
         rounded = round_columns(weight, self.bits)
         # How weights will be rounded takes too long to be tried for each.
-        left = weight + _COMPENSATED * (rounded.values * rounded.scales - weight)
-        return relative_error(treatment.activations.round_trip(rows) @ left, truth)
-
-    def _choices(self, treatments: Iterable[Treatment]) -> Iterator[Choice]:
-        return (Choice(each, self.error(each)) for each in treatments)
-
-    def _token_treatments(self) -> Iterator[Treatment]:
-        if self.linear.kind == "ffn_out":
-            # GELU's output cannot be smoothed at no cost: no linear step before it could take the scale. As
-            # an extra multiplication it paid in two layers of twelve (docs/int8.md).
-            yield from map(Treatment, GELU_SCALES)
-            return
-        yield Treatment(SYMMETRIC)
-        for exponent in EXPONENTS:
-            yield Treatment(SYMMETRIC, exponent, self._smoothing(exponent))
-
-    def _static_treatments(self) -> Iterator[Treatment]:
-        for exponent in EXPONENTS:
-            smoothing = self._smoothing(exponent)
-            extremes = smoothing.apply(np.stack([self.sample.lowest, self.sample.highest]))
-            scale = _HEADROOM * float(np.abs(extremes).max()) / (255 - SYMMETRIC.zero_point)
-            yield Treatment(StaticScale(scale, SYMMETRIC.zero_point), exponent, smoothing)
+        return _Product(rows, weight + _COMPENSATED * (rounded.values * rounded.scales - weight), truth)
 
     def _smoothing(self, exponent: float) -> Smoothing:
         lowest, highest = self.sample.lowest, self.sample.highest
