@@ -24,7 +24,7 @@ ACCURACY_END: Final = "<!-- accuracy:end -->"
 
 _PRECISIONS: Final[dict[str, str]] = {
     "fp32": "32-bit floating point",
-    "int8": "8-bit integers, with one activation scale for each token",
+    "int8": "8-bit integers; activation scales are fixed at export or per token, never per batch",
     "int4": "4-bit integers in blocks",
     "int8-stock": "8-bit integers, as optimum's dynamic quantisation makes them",
 }
