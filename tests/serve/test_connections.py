@@ -145,7 +145,7 @@ def test_there_is_an_end_to_probes_too() -> None:
 
 
 def test_who_has_been_waited_for_the_longest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accepting, "HEARD_S", 0)
+    monkeypatch.setattr(accepting, "LEAST_WAIT_S", 0)
 
     async def run() -> None:
         app = Gated()
@@ -185,7 +185,7 @@ def test_a_burst_of_connections_ends_none_whose_request_has_come() -> None:
 
 
 def test_a_client_has_time_before_it_can_be_ended_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accepting, "HEARD_S", PATIENCE_S)
+    monkeypatch.setattr(accepting, "LEAST_WAIT_S", PATIENCE_S)
 
     async def run() -> None:
         app = Gated()

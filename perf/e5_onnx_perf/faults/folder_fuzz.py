@@ -48,7 +48,7 @@ class _Row:
 
 
 def _lane(ground: Ground, lane: int) -> list[_Row]:
-    """Every second mutant; where a process dies, another goes on with the next one."""
+    """Returns the rows of every second mutant. If a process dies, a new one resumes at the next mutant."""
     rows: list[_Row] = []
     scratch, first = ground.scratch / f"mutant-{lane}", lane
     while first < ground.trials:

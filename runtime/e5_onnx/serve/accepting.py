@@ -20,7 +20,7 @@ _LOG: Final = logging.getLogger("e5_onnx.serve")
 
 # A client has this long before it can be ended for another. It is also what limits a flood: so many seconds
 # for as many connections as there are places.
-HEARD_S: Final = 0.25
+LEAST_WAIT_S: Final = 0.25
 _LOOK_AGAIN_S: Final = 0.02
 # Where the system is out of something. It is logged once in so many seconds.
 _RETRY_S: Final = 1.0
@@ -91,7 +91,7 @@ class Listener:
     async def _end_one(self, waited_for: list[LimitedProtocol]) -> None:
         """Ends the connection whose client has been waited for the longest, if that is long enough."""
         longest = min(waited_for, key=lambda one: one.since, default=None)
-        if longest is not None and self._loop.time() - longest.since >= HEARD_S:
+        if longest is not None and self._loop.time() - longest.since >= LEAST_WAIT_S:
             longest.transport.abort()
         else:
             await asyncio.sleep(_LOOK_AGAIN_S)

@@ -53,7 +53,7 @@ def error_answer(error: RequestError) -> Response:
 
 
 async def send_in_parts(response: Response, send: Send, share: Share) -> None:
-    """Sends an answer part by part, as the client reads it, and holds what is left of it."""
+    """Sends an answer part by part, as the client reads it."""
     body = memoryview(response.body)
     share.wait()
     await send(

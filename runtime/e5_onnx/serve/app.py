@@ -6,7 +6,6 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -25,13 +24,12 @@ from e5_onnx.serve.errors import (
     TooManyKeysError,
     UnknownPathError,
 )
-from e5_onnx.serve.held import Share
 from e5_onnx.serve.hosts import allowed_names, is_allowed
 from e5_onnx.serve.keys import is_valid
 from e5_onnx.serve.metrics import CONTENT_TYPE, Metrics
 from e5_onnx.serve.routes import PROBES, find_path, find_route
 from e5_onnx.serve.settings import Settings
-from e5_onnx.serve.state import State
+from e5_onnx.serve.state import State, share_of
 from e5_onnx.serve.throttle import Throttle
 
 _LOG: Final = logging.getLogger("e5_onnx.serve")
@@ -52,7 +50,7 @@ def make_app(state: State) -> ASGIApp:
     names = allowed_names(settings.host, settings.allowed_hosts, keyed=bool(settings.keys))
     throttle = Throttle(time.monotonic)
 
-    async def respond(request: Request, share: Share) -> Response:
+    async def respond(request: Request) -> Response:
         check_framing(request)
         path = request.scope["path"]
         # A probe comes by the address of a pod, or without any name; it learns nothing.
@@ -64,7 +62,7 @@ def make_app(state: State) -> ASGIApp:
         if route.body is None:
             return await route.act(request, state)
         state.check_may_work()
-        body = await read_body(request, settings.limits, share)
+        body = await read_body(request, settings.limits, share_of(request))
         return await route.act(request, state, decode(body, route.body, _charset(request)))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +71,7 @@ def make_app(state: State) -> ASGIApp:
         request = Request(scope, reading)
         with state.held.share(getattr(request.state, "end", _nothing)) as share:
             request.state.share = share
-            response = await _answered(partial(respond, share=share), request)
+            response = await _answered(respond, request)
             share.size = len(response.body)
             if not await reading.rest(settings.limits):
                 response.headers["Connection"] = "close"
