@@ -15,10 +15,21 @@ from e5_onnx_perf.errors import WorkerError
 from e5_onnx_perf.serve_load import abuse as abuse_module
 from e5_onnx_perf.serve_load import command, rubbish
 from e5_onnx_perf.serve_load.abuse import Found, Target, abuse, after
+from e5_onnx_perf.serve_load.kills import Killed, kill_workers
 from e5_onnx_perf.serve_load.load import Latencies, one_after_another
 from e5_onnx_perf.serve_load.servers import our_server
 
-NO_KILLS = {"workers": 2, "wrong": 0, "lost": 0, "left_over": 0}
+NO_HARM = {
+    "wrong": 0,
+    "refused": {},
+    "unanswered": {},
+    "exit_code": 0,
+    "unhealthy": 0,
+    "alive_at_the_end": True,
+    "memory_after_a_fifth_mb": 400.0,
+    "memory_at_most_later_mb": 480.0,
+    "kills": {"harm": False},
+}
 KEY = "the-key-of-this-measurement"
 
 
@@ -34,7 +45,6 @@ def test_the_command(
     monkeypatch.setattr(rubbish, "_LONG", 1_000_000)
     monkeypatch.setattr(rubbish, "_SOCKETS", 120)
     monkeypatch.setattr(command, "_KILLS", 2)
-    monkeypatch.delenv("E5_ONNX_KEYS", raising=False)
     assert main(["server-load", str(exported.folder), "--seconds", "3", "--out", str(tmp_path / "out")]) == 0
     values = json.loads((tmp_path / "out" / "serve.json").read_text("utf-8"))
     assert [row["engine"] for row in values["throughput"]] == [
@@ -57,18 +67,19 @@ def test_the_command(
     assert found["answered"] > 0
     assert (found["wrong"], found["unanswered"], found["exit_code"]) == (0, {}, 0)
     assert found["alive_at_the_end"]
-    assert (found["unhealthy"], found["kills"]["workers"], found["kills"]["left_over"]) == (0, 2, 0)
+    kills = found["kills"]
+    assert (found["unhealthy"], kills["workers"], kills["wrong"], kills["left_over"]) == (0, 2, 0, 0)
+    assert kills["answered"] >= 12
     assert any(name.endswith(("400", "401", "413", " 0")) for name in found["broken"])
     printed = capsys.readouterr().out
     assert json.loads(printed[printed.index("{") :]) == values
 
 
-def test_wrong_vectors_are_found(exported, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("E5_ONNX_KEYS", KEY)
+def test_wrong_vectors_are_found(exported) -> None:
     texts = ["moon", "river"]
     with Embedder(exported.folder) as model:
         truth = model.embed_documents(texts)  # and the server is asked for queries
-    with our_server(exported.folder) as server:
+    with our_server(exported.folder, keys=KEY) as server:
         found = abuse(Target(server.url, KEY, texts, truth, server.pid), until=after(0))
     assert found.wrong == found.good_requests
     assert found.memory_mb[0] > 10
@@ -84,15 +95,40 @@ def test_wrong_vectors_are_found(exported, monkeypatch: pytest.MonkeyPatch) -> N
         ({"wrong": 1}, True),
         ({"exit_code": 1}, True),
         ({"unhealthy": 1}, True),
-        ({"kills": NO_KILLS | {"lost": 2}}, False),
-        ({"kills": NO_KILLS | {"lost": 3}}, True),
-        ({"kills": NO_KILLS | {"left_over": 1}}, True),
-        ({"kills": NO_KILLS | {"wrong": 1}}, True),
+        ({"refused": {"503": 3}}, False),
+        ({"refused": {"502": 1}}, True),
+        ({"alive_at_the_end": False}, True),
+        ({"memory_at_most_later_mb": 500.0}, True),
+        ({"kills": {"harm": True}}, True),
     ],
 )
 def test_what_is_harm(change: dict[str, object], harmed: bool) -> None:
-    nothing = {"wrong": 0, "refused": {}, "unanswered": {}, "exit_code": 0, "unhealthy": 0, "kills": NO_KILLS}
-    assert command._harmed(nothing | change) is harmed
+    assert command._harmed(NO_HARM | change) is harmed
+
+
+@pytest.mark.parametrize(
+    ("killed", "harm"),
+    [
+        (Killed(workers=2, answered=9, lost=12, at_risk=12), False),
+        (Killed(workers=2, answered=9, lost=13, at_risk=12), True),
+        (Killed(workers=2, answered=9, wrong=1, at_risk=12), True),
+        (Killed(workers=2, answered=9, left_over=1, at_risk=12), True),
+    ],
+)
+def test_what_kills_may_cost(killed: Killed, harm: bool) -> None:
+    assert killed.harm is harm
+
+
+def test_wrong_vectors_beside_kills_are_found(exported) -> None:
+    texts = ["moon", "river"]
+    with Embedder(exported.folder) as model:
+        truth = model.embed_queries(texts)
+    truth[1] = -truth[1]
+    with our_server(exported.folder, "--workers", "2", "--threads", "1", keys=KEY) as server:
+        found = kill_workers(Target(server.url, KEY, texts, truth, server.pid), count=1)
+    assert found.answered > 0
+    assert found.wrong > 0
+    assert (found.workers, found.left_over) == (1, 0)
 
 
 def test_abuse_lasts_until_each_client_had_an_answer() -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
 import numpy as np
 
 from e5_onnx_perf.bulk_runs.corpus import write_corpus
@@ -17,13 +16,12 @@ from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand
 from e5_onnx_perf.faults.bulk_kills import content
 from e5_onnx_perf.faults.fault import Ground, Outcome, near
 from e5_onnx_perf.faults.program import e5, end, held, let_go_on, module, run, start, until
-from e5_onnx_perf.serve_load.servers import ServerProcess, free_port
+from e5_onnx_perf.serve_load.servers import ServerProcess, embed, free_port
 
 _DAY_S: Final = 86_400
 _JUMPS_S: Final = (_DAY_S, -_DAY_S, 0)
 _SHARD_ROWS: Final = 20
 _ROWS: Final = 240
-_PATIENCE_S: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +121,8 @@ def run_server(ground: Ground, outcome: Outcome) -> None:
         for number in range(ground.trials):
             clock.move(_JUMPS_S[number % len(_JUMPS_S)])
             outcome.trials += 1
-            found = _embed(server.url, texts)
+            found = embed(server.url, texts)
             outcome.expect(near(found, truth), f"after jump {number}: wrong vectors")
             outcome.seen["answered"] += 1
         code = server.stop()
     outcome.expect(code == 0, f"the server ended with {code}")
-
-
-def _embed(url: str, texts: Sequence[str]) -> np.ndarray:
-    # Without the environment's settings: a proxy would learn the texts.
-    with httpx.Client(timeout=_PATIENCE_S, trust_env=False) as client:
-        response = client.post(f"{url}/embed", json={"inputs": list(texts)})
-    return np.array(response.raise_for_status().json(), np.float32)

@@ -14,6 +14,7 @@ from e5_onnx import E5Error, verify_folder
 from e5_onnx_perf.faults.checkpoint import write_tiny_checkpoint
 from e5_onnx_perf.faults.fault import Floats, Ground, Outcome, near
 from e5_onnx_perf.faults.program import e5, e5_export, end, start
+from e5_onnx_perf.serve_load.servers import ServerProcess, embed, free_port
 
 _FULL: Final = Path("/dev/full")
 
@@ -42,6 +43,8 @@ def run_fault(ground: Ground, outcome: Outcome) -> None:
         place.mkdir()
         for case in _cases(ground, place):
             _judge(case, outcome)
+        for workers in (1, 2):
+            _judge_server(ground, workers, outcome)
 
 
 def _cases(ground: Ground, place: Path) -> list[_Case]:
@@ -78,6 +81,23 @@ def _judge(case: _Case, outcome: Outcome) -> None:
         outcome.expect(done, f"{case.name}, full {case.stream}: stopped by its log, exit code {ended.code}")
         outcome.expect(ended.code == 0 or not done, f"{case.name}: done, and exit code {ended.code}")
         outcome.seen["done without a log"] += done
+
+
+def _judge_server(ground: Ground, workers: int, outcome: Outcome) -> None:
+    """`e5 serve` with a full stderr answers as it does with a log, and ends with 0."""
+    texts, port = ground.texts(4), free_port()
+    words = ("--default-role", "document", "--port", port, "--workers", workers, "--log-level", "debug")
+    with (
+        _FULL.open("w") as full,
+        ServerProcess("e5 serve", e5("serve", ground.folder, *words), port, stderr=full) as server,
+    ):
+        found = embed(server.url, texts)
+        code = server.stop()
+    outcome.trials += 1
+    name = f"serve, {workers} workers, full stderr"
+    outcome.expect(near(found, ground.truth(texts)), f"{name}: wrong vectors")
+    outcome.expect(code == 0, f"{name}: exit code {code}")
+    outcome.seen["served without a log"] += 1
 
 
 def _array(file: Path, truth: Floats) -> bool:

@@ -1,4 +1,4 @@
-"""Workers and their supervisor are killed while clients ask: who is left answers, and nobody is left over."""
+"""Workers and their supervisor are killed while clients ask: others answer, and no process is left over."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import http.client
 import json
 import os
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
+from numpy.typing import NDArray
 
 from e5_onnx_perf.serve_load.abuse import Target
 from e5_onnx_perf.serve_load.load import body
@@ -24,7 +26,9 @@ T = TypeVar("T")
 
 _TOLERANCE: Final = 2e-6
 _PATIENCE_S: Final = 60.0
-_AFTER_S: Final = 0.05
+_AFTER_S: Final = 0.01
+_CLIENTS: Final = 6
+_COUNTING: Final = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -33,9 +37,10 @@ class Killed:
 
     Attributes:
         workers: Workers that were killed.
-        answered: Requests with the right vector.
-        wrong: Requests with another.
-        lost: Requests that were in the hands of a killed worker: at most one each.
+        answered: Requests with the right vectors.
+        wrong: Requests with others, or with another status than 200.
+        lost: Requests whose connection ended without an answer.
+        at_risk: The most that may be lost: each kill can cost each client one.
         left_over: Workers that still run after their supervisor was killed.
     """
 
@@ -43,24 +48,38 @@ class Killed:
     answered: int = 0
     wrong: int = 0
     lost: int = 0
+    at_risk: int = 0
     left_over: int = 0
+
+    @property
+    def requests(self) -> int:
+        """The number of requests that ended."""
+        return self.answered + self.wrong + self.lost
+
+    @property
+    def harm(self) -> bool:
+        """Whether more was lost than a kill may cost."""
+        return bool(self.wrong or self.left_over or self.lost > self.at_risk)
 
 
 def kill_workers(target: Target, *, count: int) -> Killed:
-    """Kills a worker again and again, and at last the supervisor.
+    """Kills workers one after another while clients ask, and at last the supervisor.
 
     Args:
         target: A server with several workers; its pid is the supervisor's.
         count: Workers to kill.
     """
-    found = Killed()
-    for number in range(count):
-        workers = _until(lambda: _children(target.pid))
-        os.kill(workers[number % len(workers)], signal.SIGKILL)
-        found.workers += 1
-        for index in range(number, number + 8):
-            _ask(target, index % len(target.texts), found)
-    last = _until(lambda: _children(target.pid))
+    found, done = Killed(), threading.Event()
+    with ThreadPoolExecutor(_CLIENTS) as pool:
+        clients = [pool.submit(_ask, target, found, done) for _ in range(_CLIENTS)]
+        try:
+            for number in range(count):
+                _kill_one(target.pid, number, found)
+        finally:
+            done.set()
+        for client in clients:
+            client.result()
+    last = _children(target.pid)
     os.kill(target.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         _until(lambda: not any(map(_runs, last)))
@@ -68,29 +87,50 @@ def kill_workers(target: Target, *, count: int) -> Killed:
     return found
 
 
-def _ask(target: Target, index: int, found: Killed) -> None:
-    try:
-        values = _until(lambda: _answer(target, index))
-    except (OSError, http.client.HTTPException):
-        found.lost += 1
-        return
-    vector = np.array(values["data"][0]["embedding"], np.float32)
-    if np.abs(vector - target.truth[index]).max() <= _TOLERANCE:
-        found.answered += 1
-    else:
-        found.wrong += 1
+def _kill_one(supervisor: int, number: int, found: Killed) -> None:
+    """Kills a worker between two answers, and waits for another in its place and for more answers."""
+    workers = _children(supervisor)
+    ended = found.requests
+    _until(lambda: found.requests > ended)
+    found.workers += 1
+    found.at_risk += _CLIENTS
+    os.kill(workers[number % len(workers)], signal.SIGKILL)
+    answered = found.answered
+    _until(lambda: found.answered >= answered + _CLIENTS)
+    _until(lambda: len(_children(supervisor)) == len(workers))
 
 
-def _answer(target: Target, index: int) -> dict[str, Any]:
-    """The answer, or nothing if there is none yet."""
+def _ask(target: Target, found: Killed, done: threading.Event) -> None:
+    """One client: a few texts at a time, each time on a new connection."""
+    chance = np.random.default_rng()
+    while not done.is_set():
+        chosen = chance.integers(len(target.texts), size=int(chance.integers(1, 9)))
+        try:
+            right = _is_right(target, chosen)
+        except (OSError, http.client.HTTPException):
+            with _COUNTING:
+                found.lost += 1
+            continue
+        with _COUNTING:
+            found.answered += right
+            found.wrong += not right
+
+
+def _is_right(target: Target, chosen: NDArray[np.int64]) -> bool:
+    rows = _answer(target, [target.texts[index] for index in chosen]).get("data", [])
+    vectors = np.array([row["embedding"] for row in rows], np.float32)
+    truth = target.truth[chosen]
+    return vectors.shape == truth.shape and bool(np.abs(vectors - truth).max() <= _TOLERANCE)
+
+
+def _answer(target: Target, texts: Sequence[str]) -> dict[str, Any]:
     address = urlsplit(target.url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=_PATIENCE_S)
     with contextlib.closing(connection):
         headers = {"Authorization": f"Bearer {target.key}"}
-        connection.request("POST", "/v1/embeddings", json.dumps(body([target.texts[index]])), headers)
-        answer = connection.getresponse()
-        values: dict[str, Any] = json.loads(answer.read())
-        return values if answer.status == HTTPStatus.OK else {}
+        connection.request("POST", "/v1/embeddings", json.dumps(body(texts)), headers)
+        values: dict[str, Any] = json.loads(connection.getresponse().read())
+        return values
 
 
 def _until(condition: Callable[[], T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -12,7 +13,11 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
 
 from e5_onnx_perf.errors import WorkerError
 
@@ -24,15 +29,27 @@ _PEER: Final = "e5_onnx_perf.serve_load.one_pager"
 class ServerProcess:
     """A server that listens on this machine."""
 
-    def __init__(self, name: str, command: Sequence[str], port: int) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], port: int, *, keys: str = "", stderr: IO[str] | None = None
+    ) -> None:
         """Starts it and waits until it answers.
+
+        Args:
+            name: For tables.
+            command: The command line.
+            port: The port of this machine that it listens on.
+            keys: What clients have to send, or nothing.
+            stderr: Where its log goes; None for a temporary file.
 
         Raises:
             WorkerError: If it does not.
         """
         self.name, self.url = name, f"http://127.0.0.1:{port}"
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - until it ends
-        self._process = subprocess.Popen(list(command), stdout=self._log, stderr=self._log)  # noqa: S603 - ours
+        environment = {**os.environ, "E5_ONNX_KEYS": keys}
+        self._process = subprocess.Popen(  # noqa: S603 - ours
+            list(command), stdout=self._log, stderr=stderr or self._log, env=environment
+        )
         deadline = time.monotonic() + _PATIENCE_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -81,7 +98,9 @@ class ServerProcess:
         self._log.close()
 
 
-def our_server(folder: Path, *words: str, name: str = "e5 serve", files: int | None = None) -> ServerProcess:
+def our_server(
+    folder: Path, *words: str, name: str = "e5 serve", files: int | None = None, keys: str = ""
+) -> ServerProcess:
     """`e5 serve FOLDER`, with queries as the default role.
 
     Args:
@@ -89,6 +108,7 @@ def our_server(folder: Path, *words: str, name: str = "e5 serve", files: int | N
         words: More of the command line.
         name: For tables.
         files: File descriptors that it may have, or None for as many as we.
+        keys: What clients have to send, or nothing.
 
     Raises:
         WorkerError: If it does not start.
@@ -100,6 +120,7 @@ def our_server(folder: Path, *words: str, name: str = "e5 serve", files: int | N
         name,
         [*command, "--default-role", "query", "--log-level", "warning", "--port", str(port), *words],
         port,
+        keys=keys,
     )
 
 
@@ -113,3 +134,11 @@ def free_port() -> int:
     """A port of this machine that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
+
+
+def embed(url: str, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors of texts from a server's `POST /embed`: float32 [texts, dimension]."""
+    # Without the environment's settings: a proxy would learn the texts.
+    with httpx.Client(timeout=_PATIENCE_S, trust_env=False) as client:
+        response = client.post(f"{url}/embed", json={"inputs": list(texts)})
+    return np.array(response.raise_for_status().json(), np.float32)
