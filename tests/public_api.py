@@ -18,8 +18,8 @@ MODULES: Final = ("e5_onnx", "e5_onnx.bulk", "e5_onnx_export")
 INTEGRATIONS: Final = ("chroma", "haystack", "langchain", "llama_index", "sentence_transformers")
 PARSERS: Final = {
     "e5": ("e5_onnx.cli", "_parser"),
-    "e5-export": ("e5_onnx_export.cli", "_parser"),
-    "e5-export card": ("e5_onnx_export.cards.command", "parser"),
+    "e5-export": ("e5_onnx_export.cli.export", "export_parser"),
+    "e5-export card": ("e5_onnx_export.cli.card", "card_parser"),
 }
 
 

@@ -121,7 +121,6 @@ def test_no_results(tiny_folder_copy: Path, tmp_path: Path, capsys: pytest.Captu
     ("words", "message"),
     [
         (["{folder}", "{folder}/out", "--card", "{folder}"], "unrecognized arguments: --card"),
-        (["{folder}"], "the following arguments are required: OUT"),
         (["card", "{folder}"], "e5-export card: error: the following arguments are required: RESULTS"),
     ],
 )

@@ -12,8 +12,8 @@ from tiny_models import XLM_ROBERTA
 from e5_onnx.cli.flags import in_flags, with_flags
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, WEB_SEARCH_TASK, Recipe
 from e5_onnx_export.checkpoint import open_checkpoint
-from e5_onnx_export.cli import _parser, _request
-from e5_onnx_export.cli_flags import FLAGS
+from e5_onnx_export.cli.export import export_parser, request_of
+from e5_onnx_export.cli.flags import FLAGS
 from e5_onnx_export.errors import CheckpointError, RecipeError, UnknownRecipeError, UnsupportedModelError
 from e5_onnx_export.recipe.detection import detect
 from e5_onnx_export.recipe.request import RecipeRequest
@@ -137,8 +137,8 @@ def test_prompts_under_other_names_are_shown_ready_to_copy(folder, name, prompt,
     words = shlex.split(shown)
     place = words.index(flag)
     assert words[place + 1] == prompt + "{text}"
-    parsed = _parser().parse_args(["source", "out", *words[place : place + 2]])
-    recipe = detected(folder, _request(parsed).recipe).recipe
+    parsed = export_parser().parse_args(["source", "out", *words[place : place + 2]])
+    recipe = detected(folder, request_of(parsed).recipe).recipe
     assert words[place + 1] in (recipe.query_template, recipe.document_template)
 
 

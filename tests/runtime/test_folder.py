@@ -51,11 +51,20 @@ def test_the_name_of_a_model_of_the_hub_is_the_source(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     model = name.partition("/")[2]
-    message = f"with `e5-export {name} {model}` and open {model}"
+    message = f"with `e5-export {name}` and open {model}"
     with pytest.raises(FolderNotFoundError, match=re.escape(message)):
         Embedder(name)
     assert main(["info", name]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_that_was_made_of_the_hubs_model_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bge-m3").mkdir()
+    with pytest.raises(FolderNotFoundError, match=r"hub, open bge-m3, which is here$"):
+        Embedder("BAAI/bge-m3")
 
 
 @pytest.mark.parametrize("name", ["e5-small", "../a", "a/b/c", "here/model", ".hidden/b", "a b/c"])

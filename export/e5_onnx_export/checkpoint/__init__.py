@@ -11,7 +11,7 @@ from e5_onnx_export.checkpoint.demo import open_demo
 from e5_onnx_export.checkpoint.local import open_checkpoint_folder
 from e5_onnx_export.errors import RevisionError, SourceNotFoundError
 
-__all__ = ["DEMO", "Checkpoint", "Weights", "open_checkpoint"]
+__all__ = ["DEMO", "Checkpoint", "Weights", "is_hub_id", "open_checkpoint"]
 
 DEMO: Final = "demo"
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -45,7 +45,7 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
         return open_checkpoint_folder(path)
     if source and path.exists():
         raise SourceNotFoundError(source, "is a file: give the folder that holds config.json")
-    if not _HUB_ID.fullmatch(source):
+    if not is_hub_id(source):
         raise SourceNotFoundError(
             source,
             "there is no such folder here, and it is not a model's id on the hub (`organisation/model`)",
@@ -54,6 +54,11 @@ def open_checkpoint(source: str, *, revision: str | None = None) -> Checkpoint:
     from e5_onnx_export.checkpoint.hub import open_hub_model
 
     return open_hub_model(source, revision=revision)
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether a source is written as a model's id on the hub is: `organisation/model`, or `model`."""
+    return _HUB_ID.fullmatch(source) is not None
 
 
 def _refuse_revision(source: str, revision: str | None, what: str) -> None:

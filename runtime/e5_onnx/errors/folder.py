@@ -27,9 +27,11 @@ class FolderNotFoundError(FolderError, FileNotFoundError):
         if not _HUB_ID.fullmatch(self.folder.as_posix()) or self.folder.parent.is_dir():
             return f"make one with `e5-export SOURCE {self.folder}`"
         name = self.folder.name
+        if Path(name).is_dir():
+            return f"if it is a model of the Hugging Face hub, open {name}, which is here"
         return (
             f"if it is a model of the Hugging Face hub, make its folder with "
-            f"`e5-export {self.folder.as_posix()} {name}` and open {name}"
+            f"`e5-export {self.folder.as_posix()}` and open {name}"
         )
 
 

@@ -1,25 +1,19 @@
-"""`e5-export SOURCE OUT`."""
+"""`e5-export SOURCE [OUT]`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Final, get_args
 
-from e5_onnx.cli.flags import with_flags
-from e5_onnx.errors import E5Error
-from e5_onnx.messages import messages_may_be_lost
+from e5_onnx.machine.exit_codes import DONE
 from e5_onnx.model_folder.manifest import Pooling, Precision
 from e5_onnx.recipes import RecipeName
-from e5_onnx_export.cards import command as card_command
-from e5_onnx_export.cli_flags import FLAGS, FlagProgress
-from e5_onnx_export.errors import ExportRequestError, RecipeError
+from e5_onnx_export.cli.first_use import default_out, first_use
+from e5_onnx_export.cli.flags import FlagProgress
 from e5_onnx_export.pipeline import export
 from e5_onnx_export.recipe.request import RecipeRequest
 from e5_onnx_export.request import (
@@ -32,8 +26,6 @@ from e5_onnx_export.request import (
 )
 from e5_onnx_export.rounding.rounding import WeightBits
 
-_DONE, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
-
 _DESCRIPTION: Final = """\
 Turns an encoder checkpoint into a model folder that `e5` and `e5_onnx.Embedder` open.
 
@@ -43,7 +35,8 @@ comparison with the reference included, went well."""
 
 _EXAMPLES: Final = """\
 examples:
-  e5-export intfloat/multilingual-e5-large-instruct e5-large
+  e5-export intfloat/multilingual-e5-small
+  e5-export intfloat/multilingual-e5-large-instruct e5-large --precision int8
   e5-export demo e5-small
   e5-export ./my-checkpoint my-model --recipe e5-prefix
   e5-export ./my-bert my-model --query-template 'Question: {text}' --document-template '{text}' --pooling cls
@@ -51,77 +44,58 @@ examples:
   e5-export card e5-small accuracy    (`e5-export card --help` says more)"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command.
-
-    Returns:
-        0 done, 1 failed, 2 usage, 130 interrupted.
-    """
-    with messages_may_be_lost():
-        return _run_words(sys.argv[1:] if arguments is None else list(arguments))
-
-
-def _run_words(words: Sequence[str]) -> int:
-    is_card = words[:1] == [card_command.NAME]
-    parsed = card_command.parser().parse_args(words[1:]) if is_card else _parser().parse_args(words)
-    # An ordinary kill then cleans up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        return int(parsed.run(parsed))
-    except (RecipeError, ExportRequestError) as error:
-        return _fail(with_flags(error, FLAGS), _USAGE)
-    except E5Error as error:
-        return _fail(with_flags(error, FLAGS), _FAILED)
-    except OSError as error:
-        return _fail(error, _FAILED)
-    except KeyboardInterrupt:
-        return _fail("interrupted, nothing was written", _INTERRUPTED)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def export_parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = argparse.ArgumentParser(
         prog="e5-export",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("source", metavar="SOURCE", help="checkpoint: hub id, local folder, or demo")
-    parser.add_argument("out", metavar="OUT", type=Path, help="model folder to write")
-    parser.add_argument("--revision", help="branch, tag or commit of the hub id (default: main)")
-    parser.add_argument(
+    made.add_argument("source", metavar="SOURCE", help="checkpoint: hub id, local folder, or demo")
+    made.add_argument(
+        "out",
+        metavar="OUT",
+        nargs="?",
+        type=Path,
+        help="model folder to write (default for a hub id and demo: the model's name, and the precision "
+        "unless it is fp32)",
+    )
+    made.add_argument("--revision", help="branch, tag or commit of the hub id (default: main)")
+    made.add_argument(
         "--precision",
         choices=get_args(Precision),
         default="fp32",
         help="storage of the weights (default: %(default)s)",
     )
-    parser.add_argument(
+    made.add_argument(
         "--graph",
         choices=get_args(GraphKind),
         default="packed",
         help="packed: unpadded graph for Embedder; standard: output last_hidden_state, for other tools "
         "(default: %(default)s)",
     )
-    _add_recipe(parser.add_argument_group("prompt templates and pooling (known models need none of these)"))
-    _add_quantization(parser.add_argument_group("quantised precisions"))
-    parser.add_argument(
+    _add_recipe(made.add_argument_group("prompt templates and pooling (known models need none of these)"))
+    _add_quantization(made.add_argument_group("quantised precisions"))
+    made.add_argument(
         "--reference",
         choices=get_args(ReferenceOption),
         default="auto",
         help="reference that fp32 vectors are compared with; auto takes sentence-transformers where it is "
         "installed, else numpy (default: %(default)s)",
     )
-    parser.add_argument(
+    made.add_argument(
         "--no-lean",
         dest="lean",
         action="store_false",
         help="leave out the lean tokenizer: a smaller folder, more memory at run time (default: include it)",
     )
-    parser.add_argument(
+    made.add_argument(
         "--force", action="store_true", help="replace a model folder at OUT (default: refuse to replace it)"
     )
-    parser.add_argument("--json", action="store_true", help="print the report as JSON (default: one line)")
-    parser.set_defaults(run=_run)
-    return parser
+    made.add_argument("--json", action="store_true", help="print the report as JSON (default: one line)")
+    made.set_defaults(run=_run)
+    return made
 
 
 def _add_recipe(group: argparse._ArgumentGroup) -> None:
@@ -187,14 +161,22 @@ def _add_quantization(group: argparse._ArgumentGroup) -> None:
 
 
 def _run(parsed: argparse.Namespace) -> int:
-    _print(export(_request(parsed), FlagProgress()), as_json=parsed.json)
-    return _DONE
+    request = request_of(parsed)
+    _print(export(request, FlagProgress()), as_json=parsed.json)
+    if request.graph == "packed" and not parsed.json:
+        sys.stdout.write(first_use(request.out))
+    return DONE
 
 
-def _request(parsed: argparse.Namespace) -> ExportRequest:
+def request_of(parsed: argparse.Namespace) -> ExportRequest:
+    """The export that the arguments ask for.
+
+    Raises:
+        ExportRequestError: If they do not go together.
+    """
     return ExportRequest(
         source=parsed.source,
-        out=parsed.out,
+        out=parsed.out or default_out(parsed.source, parsed.precision, parsed.graph),
         revision=parsed.revision,
         precision=parsed.precision,
         graph=parsed.graph,
@@ -215,15 +197,6 @@ def _request(parsed: argparse.Namespace) -> ExportRequest:
         lean=parsed.lean,
         force=parsed.force,
     )
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def _fail(reason: object, code: int) -> int:
-    sys.stderr.write(f"e5-export: error: {reason}\n")
-    return code
 
 
 def _print(report: ExportReport, *, as_json: bool) -> None:

@@ -22,7 +22,7 @@ example:
   e5-export card e5-small-int8 accuracy"""
 
 
-def parser() -> argparse.ArgumentParser:
+def card_parser() -> argparse.ArgumentParser:
     """The subcommand's arguments."""
     made = argparse.ArgumentParser(
         prog=f"e5-export {NAME}",
