@@ -58,7 +58,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Stored]) -> Path:
 def write_shards(folder: Path, tensors: Mapping[str, Stored], count: int) -> Path:
     """Shards of about as many tensors each, and their index."""
     names = list(tensors)
-    placed = {}
+    placed: dict[str, str] = {}
     for shard in range(count):
         file = f"model-{shard + 1:05}-of-{count:05}.safetensors"
         here = names[shard::count]

@@ -16,7 +16,7 @@ Kind = Literal["bert", "e5-small", "xlm-roberta", "roberta", "camembert", "disti
 Edit = Callable[[Path], object]
 
 # Two rows to spare for added tokens; 64 tokens fit.
-_SIZES = {"hidden": 32, "intermediate": 64, "vocabulary": 302}
+_SIZES: dict[str, Any] = {"hidden": 32, "intermediate": 64, "vocabulary": 302}
 _SHAPES = {
     "bert": replace(BERT, positions=64, **_SIZES),
     "e5-small": replace(BERT, positions=64, **_SIZES),
@@ -157,8 +157,9 @@ def modules(
 
 def pooling(mode: str) -> dict[str, object]:
     flags = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens"}
-    return {"word_embedding_dimension": 32} | {
-        f"pooling_mode_{name}": kind == mode for kind, name in flags.items()
+    return {
+        "word_embedding_dimension": 32,
+        **{f"pooling_mode_{name}": kind == mode for kind, name in flags.items()},
     }
 
 

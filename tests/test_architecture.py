@@ -121,7 +121,7 @@ def declared(*extras: str) -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     optional = project["optional-dependencies"]
     lists = [optional.get(extra, []) for extra in extras] or [project["dependencies"]]
-    names = {re.match(r"[A-Za-z0-9._-]+", row)[0].lower() for rows in lists for row in rows} - {"e5-onnx"}
+    names = {re.findall(r"^[A-Za-z0-9._-]+", row)[0].lower() for rows in lists for row in rows} - {"e5-onnx"}
     return {DISTRIBUTIONS.get(name, name) for name in names}
 
 
@@ -265,7 +265,9 @@ def looks_at_a_clock(node: ast.AST) -> bool:
     if name in WAITS and len(node.args) == 1:
         given += node.args
     numbers = [value.value for value in given if isinstance(value, ast.Constant)]
-    return any(type(number) in (int, float) and number > 0 for number in numbers)
+    return any(
+        isinstance(number, int | float) and not isinstance(number, bool) and number > 0 for number in numbers
+    )
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_tests_wait_for_conditions_and_never_for_time() -> None:
     """A machine may be ten times slower, and busy: `waiting.until` waits, and PATIENCE_S is for timeouts."""
     files = [file for file in (ROOT / "tests").rglob("*.py") if file.name not in ("waiting.py", "mutants.py")]
     wrong = [
-        f"{file.relative_to(ROOT)}:{node.lineno}"
+        f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
         for file in files
         for node in ast.walk(parsed(file))
         if looks_at_a_clock(node)
@@ -309,7 +311,7 @@ def test_no_module_is_called_after_nothing() -> None:
 
 def test_no_function_takes_keywords_that_it_does_not_name() -> None:
     takers = [
-        f"{file.relative_to(ROOT)}:{node.lineno}"
+        f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
         for file in all_modules()
         for node in ast.walk(parsed(file))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and node.args.kwarg

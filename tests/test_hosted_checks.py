@@ -27,7 +27,7 @@ SCHEMAS = {
 
 
 def check(schema: str, *files: Path) -> int:
-    command = [CHECK, "--builtin-schema", f"vendor.{schema}", *files]
+    command: list[str] = [str(CHECK), "--builtin-schema", f"vendor.{schema}", *map(str, files)]
     return subprocess.run(command, capture_output=True, check=False).returncode
 
 

@@ -169,9 +169,8 @@ def _real(module: ModuleType, root: type[E5Error]) -> list[tuple[str, str, list[
             continue
         parents = [base for base in kind.__bases__ if issubclass(base, E5Error)]
         assert len(parents) == 1, kind
-        standard = [
-            base.__name__ for base in kind.__bases__ if getattr(builtins, base.__name__, None) is base
-        ]
+        bases: tuple[type, ...] = kind.__bases__
+        standard = [base.__name__ for base in bases if vars(builtins).get(base.__name__) is base]
         rows.append((kind.__name__, parents[0].__name__, standard))
     assert root.__name__ in {"E5Error", *(name for name, _, _ in rows)}
     return rows

@@ -108,7 +108,7 @@ def test_the_list_of_licences_is_that_of_what_is_installed() -> None:
         with suppress(metadata.PackageNotFoundError):
             if metadata.version(name) not in versions:
                 pytest.skip(f"the lock has another {name}")
-    command = [sys.executable, LOCKS / "licences.py"]
+    command = [sys.executable, str(LOCKS / "licences.py")]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert (ROOT / "docs" / "licences.md").read_text("utf-8") == listed
     licences = dict(re.findall(r"(?m)^\| (\S+) \| (.+) \|$", listed.partition("---")[2]))
@@ -133,7 +133,7 @@ def build(folder: Path, *, mask: int, age: int) -> tuple[str, str]:
             shutil.copyfile(ROOT / name, copy)
             copy.chmod(0o666 & ~mask)
             os.utime(copy, (1.7e9 - age, 1.7e9 - age))
-    words = ["build", "--wheel", "--no-isolation", "--outdir", folder / "dist", folder]
+    words = ["build", "--wheel", "--no-isolation", "--outdir", str(folder / "dist"), str(folder)]
     subprocess.run([sys.executable, "-m", *words], capture_output=True, check=True)
     (wheel,) = (folder / "dist").glob("*.whl")
     return wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest()

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from bulk_inputs import WRITERS, read_columns, read_rejects, read_vectors, rows, write, write_compressed
 
-from e5_onnx import Embedder
+from e5_onnx import Embedder, OverflowPolicy
 from e5_onnx.bulk.errors import InputFileError, RowError
 from e5_onnx.bulk.run import Summary, run_bulk
 from e5_onnx.bulk_job import Columns, Job
@@ -167,12 +167,12 @@ def test_texts_that_are_too_long_under_error(policy: str, tmp_path: Path, job: C
 
 @pytest.mark.parametrize(("overflow", "cut"), [("warn", 1), ("truncate", 1), ("window", 0), ("error", 0)])
 def test_what_becomes_of_long_texts(
-    overflow: str, cut: int, tmp_path: Path, job: Callable[..., Job], tiny_model: Embedder
+    overflow: OverflowPolicy, cut: int, tmp_path: Path, job: Callable[..., Job], tiny_model: Embedder
 ) -> None:
     texts = ["moon", LONG] if overflow != "error" else ["moon", "tea"]
     done = run_bulk(job(write("jsonl", tmp_path, [{"text": text} for text in texts]), overflow=overflow))
     assert done.truncated == cut
-    policy = "truncate" if overflow == "warn" else overflow
+    policy: OverflowPolicy = "truncate" if overflow == "warn" else overflow
     expected = tiny_model.encode(texts, role="document", overflow=policy).vectors
     np.testing.assert_allclose(read_vectors(tmp_path / "out"), expected, atol=1e-6)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -70,7 +71,7 @@ def test_bulk_runs(
 def test_columns_bad_rows_and_cut_texts_are_told(
     inputs: Path, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    records = [
+    records: list[dict[str, Any]] = [
         {"key": 1, "text": "moon", "n": 1.5},
         {"key": 2, "text": None},
         {"key": 3, "text": "moon " * 400},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from e5_onnx.bulk.survey import look_through
 from e5_onnx.bulk_job import Columns
 from e5_onnx.text_input.text_files import find_files, recognise_format
 
-TYPES = {
+TYPES: dict[str, tuple[list[Any], pa.DataType]] = {
     "whole numbers": ([1, 2, None], pa.int64()),
     "numbers": ([1, 2.5, 2**62], pa.float64()),
     "yes and no": ([True, None], pa.bool_()),
@@ -26,7 +27,7 @@ TYPES = {
     "all kinds": ([1, "a", True, None, [1, "ö"], {"b": 2}], pa.string()),
     "too large numbers": ([1, 2**64], pa.string()),
 }
-AS_STRINGS = {
+AS_STRINGS: dict[str, list[Any]] = {
     "all kinds": ["1", "a", "true", None, '[1, "ö"]', '{"b": 2}'],
     "too large numbers": ["1", str(2**64)],
 }
@@ -38,6 +39,7 @@ def test_a_column_of_json_has_the_type_of_all_its_values(name: str, tmp_path: Pa
     lines = [json.dumps({"text": "moon", "value": value}) for value in values]
     (tmp_path / "in.jsonl").write_text("\n".join([*lines, '{"text": "moon"}', "no JSON"]), "utf-8")
     file = recognise_format(tmp_path / "in.jsonl")
+    assert file is not None
     columns = Columns(keep=("value",))
     survey = look_through([file], columns)
     assert survey.beside.field("value").type == kind
@@ -46,7 +48,7 @@ def test_a_column_of_json_has_the_type_of_all_its_values(name: str, tmp_path: Pa
     assert [reject.place.line for reject in chunk.rejects] == [len(values) + 2]
 
 
-KINDS = {
+KINDS: dict[str, tuple[Any, list[Any], Any]] = {
     "int64 and JSON numbers": (pa.array([1]), [5], pa.int64()),
     "nothing and strings": (pa.array([None], pa.null()), ["a"], pa.string()),
     "strings and nothing": (pa.array(["a"], pa.large_string()), [None], pa.string()),

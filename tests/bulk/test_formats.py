@@ -130,8 +130,9 @@ def test_nothing_in_gives_nothing_of_the_right_kind(
 ) -> None:
     kind = name.split()[0]
     path = write(kind, tmp_path, [])
-    if EMPTY[name] is not None and path.suffix not in (".gz", ".zst"):
-        path.write_bytes(EMPTY[name])
+    content = EMPTY[name]
+    if content is not None and path.suffix not in (".gz", ".zst"):
+        path.write_bytes(content)
     assert run_bulk(job(path, output=tmp_path / output)) == Summary(0, 0, 0, 0, 0)
     if output == "out":
         found = pq.read_table(tmp_path / "out")

@@ -6,6 +6,7 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_a_plan_holds_every_missing_row_once_and_in_order(
     missing = [
         row for row in range(plan.rows) if not any(first <= row < first + n for first, n in done.items())
     ]
-    found = []
+    found: list[Any] = []
     for shard in plan.missing(done):
         assert shard.first // size == (shard.first + max(1, shard.rows) - 1) // size
         for number, part in enumerate(shard.slices):
@@ -102,7 +103,7 @@ def test_work_overlaps_and_stays_in_order(workers: int) -> None:
             busy[0] -= 1
         return item * item
 
-    found = []
+    found: list[Any] = []
     for done in in_order(source(), work, workers=workers, stop=threading.Event()):
         found.append(done)
         assert len(read) <= len(found) + 3 * workers + 2
@@ -121,7 +122,7 @@ def broken_source(items: int) -> Iterator[int]:
 
 @pytest.mark.parametrize("items", [0, 1, 5])
 def test_what_came_before_a_broken_source_is_done_first(items: int) -> None:
-    found = []
+    found: list[Any] = []
     with pytest.raises(BrokenError):
         found.extend(in_order(broken_source(items), str, workers=2, stop=threading.Event()))
     assert found == list(map(str, range(items)))
@@ -131,7 +132,7 @@ def test_what_came_before_broken_work_is_done_first() -> None:
     def work(item: int) -> float:
         return 1 / (4 - item)
 
-    found = []
+    found: list[Any] = []
     with pytest.raises(ZeroDivisionError):
         found.extend(in_order(range(100), work, workers=2, stop=threading.Event()))
     assert found == [1 / 4, 1 / 3, 1 / 2, 1]
@@ -209,6 +210,7 @@ def test_a_file_with_the_signs_of_a_pattern_is_a_file(
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_reader_starts_at_any_row(kind: str, first: int, tmp_path: Path) -> None:
     file = recognise_format(write(kind, tmp_path, rows(200)))
+    assert file is not None
     columns = Columns()
     reader = open_rows(file, columns, look_through([file], columns).beside)
     reader.skip(first)
@@ -224,6 +226,7 @@ def test_a_reader_starts_at_any_row(kind: str, first: int, tmp_path: Path) -> No
 
 def test_a_file_that_became_shorter_is_named(tmp_path: Path) -> None:
     file = recognise_format(write("parquet", tmp_path, rows(20)))
+    assert file is not None
     survey = look_through([file], Columns())
     write("parquet", tmp_path, rows(15))
     reader = ChunkReader(survey, Columns(), "reject")
@@ -233,6 +236,7 @@ def test_a_file_that_became_shorter_is_named(tmp_path: Path) -> None:
 
 def test_shards_may_be_read_in_any_order(tmp_path: Path) -> None:
     file = recognise_format(write("jsonl", tmp_path, rows(60)))
+    assert file is not None
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
     plan = ShardPlan([60], 10)
     for first in (40, 50, 10, 10, 30):
@@ -245,6 +249,7 @@ def test_shards_may_be_read_in_any_order(tmp_path: Path) -> None:
 
 def test_a_shard_without_rows_has_a_chunk_without_rows(tmp_path: Path) -> None:
     file = recognise_format(write("jsonl", tmp_path, []))
+    assert file is not None
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
     (chunk,) = reader.chunks([Shard(0, ())])
     assert (chunk.texts, chunk.columns.num_rows, chunk.columns.column_names) == ([], 0, ["id"])
@@ -253,16 +258,16 @@ def test_a_shard_without_rows_has_a_chunk_without_rows(tmp_path: Path) -> None:
 def test_long_texts_make_smaller_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("e5_onnx.bulk.chunks.CHUNK_CHARACTERS", 1000)
     file = recognise_format(write("jsonl", tmp_path, [{"text": "m" * 50}] * 300))
+    assert file is not None
     reader = ChunkReader(look_through([file], Columns()), Columns(), "reject")
     chunks = list(reader.chunks([ShardPlan([300], 300).shard(0, 300)]))
     assert [len(chunk.texts) for chunk in chunks] == [32] * 9 + [12]
 
 
 def test_an_error_of_the_system_stays_its_own(tmp_path: Path) -> None:
-    with (
-        pytest.raises(OSError, match="Input/output error"),
-        named_damage(recognise_format(tmp_path / "in.txt")),
-    ):
+    damaged = recognise_format(tmp_path / "in.txt")
+    assert damaged is not None
+    with pytest.raises(OSError, match="Input/output error"), named_damage(damaged):
         raise OSError(5, "Input/output error")
 
 

@@ -80,6 +80,10 @@ def journal_lines(output: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
+def wait_for_lines(out: Path, least: int) -> None:
+    until(lambda: journal_lines(out) >= least)
+
+
 @pytest.mark.parametrize(("output", "seed"), [("out", 1), ("out.npy", 2)])
 def test_killed_at_random_moments(
     output: str, seed: int, *, tmp_path: Path, path: Path, job: Callable[..., Job], tiny_folder: Path
@@ -98,7 +102,7 @@ def test_killed_at_random_moments(
             assert process.stdin is not None
             process.stdin.write(bytes(shards + 1))
             process.stdin.flush()
-            until(lambda least=before + shards: journal_lines(out) >= least)
+            wait_for_lines(out, before + shards)
             a_moment_later(generator)  # while the next shard is read, worked on, written, or noted
             process.kill()
         assert process.returncode == -signal.SIGKILL

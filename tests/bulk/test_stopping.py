@@ -127,7 +127,7 @@ sys.exit(main(sys.argv[1:]))
 @contextmanager
 def held_after(chunks: int, words: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A command that has embedded some chunks and waits before the next."""
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen([sys.executable, "-c", HELD_RUN, *words], **pipes, bufsize=0) as process:
         assert process.stdin is not None
         assert process.stdout is not None

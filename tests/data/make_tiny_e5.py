@@ -20,7 +20,7 @@ from tiny_tokenizers import write_tiny_tokenizer  # noqa: E402
 from e5_onnx.model_folder.manifest import Precision  # noqa: E402
 from e5_onnx_export.cards.parts import CARD_NAME  # noqa: E402
 from e5_onnx_export.pipeline import export  # noqa: E402
-from e5_onnx_export.recipe.detection import RecipeRequest  # noqa: E402
+from e5_onnx_export.recipe.request import RecipeRequest  # noqa: E402
 from e5_onnx_export.request import ExportRequest  # noqa: E402
 
 FOLDER = TESTS / "data" / "tiny_e5"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from e5_onnx_export import ExportRequest, export
-from e5_onnx_export.recipe.detection import RecipeRequest
+from e5_onnx_export.recipe.request import RecipeRequest
 
 pytestmark = [pytest.mark.reference, pytest.mark.real, pytest.mark.slow]
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def attempt(program: str, *words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, EXAMPLES / program, *map(str, words)]
+    command = [sys.executable, str(EXAMPLES / program), *map(str, words)]
     # A home of its own: some libraries keep things there, or ask over the network whether they may.
     offline = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | offline)

@@ -12,7 +12,8 @@ from tiny_models import BERT, XLM_ROBERTA, tiny_weights
 
 from e5_onnx_export.checkpoint import open_checkpoint
 from e5_onnx_export.errors import CheckpointError, SourceNotFoundError
-from e5_onnx_export.recipe.detection import RecipeRequest, detect
+from e5_onnx_export.recipe.detection import detect
+from e5_onnx_export.recipe.request import RecipeRequest
 
 WORDS = "embeddings.word_embeddings.weight"
 LIBRARY = "sentence_transformers.models."
@@ -214,7 +215,7 @@ def write_pickles(folder, architecture, count=3):
     (folder / "model.safetensors").unlink()
     weights = tiny_weights(architecture)
     names = list(weights.names())
-    placed = {}
+    placed: dict[str, str] = {}
     for shard in range(count):
         file = f"pytorch_model-{shard + 1:05}-of-{count:05}.bin"
         here = names[shard::count]

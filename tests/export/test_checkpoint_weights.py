@@ -45,7 +45,7 @@ def test_the_shapes_expected_are_those_of_the_reference_list(architecture):
     expected = tensor_shapes(architecture)
     types = "embeddings.token_type_embeddings.weight"
     if types in expected:
-        expected[types] = (None, architecture.hidden)
+        expected[types] = (None, architecture.hidden)  # type: ignore[assignment]
     assert shapes == expected
 
 

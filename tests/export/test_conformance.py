@@ -258,14 +258,14 @@ def test_the_vectors_are_those_of_sentence_transformers(tmp_path, capsys, layout
     model = Embedder(tmp_path / "out", overflow="truncate")
     truth = SentenceTransformer(str(folder), device="cpu", local_files_only=True).float()
     # More than there are positions for makes it fail.
-    truth.max_seq_length = min(truth.max_seq_length, 64)
+    truth.max_seq_length = min(truth.max_seq_length or 64, 64)
     query, document = layout.prompts or (None, None)
     for role, expected in (
         ("raw", truth.encode(TEXTS, prompt="")),
         ("query", truth.encode_query(TEXTS, prompt=query)),
         ("document", truth.encode_document(TEXTS, prompt=document)),
     ):
-        found = model.encode(TEXTS, role=role).vectors
+        found = model.encode(TEXTS, role=role).vectors  # type: ignore[arg-type]
         np.testing.assert_allclose(found, unit(expected), atol=1e-5, err_msg=role)
 
 

@@ -15,6 +15,7 @@ from tiny_models import BERT, DISTILBERT, XLM_ROBERTA
 from e5_onnx import Embedder, verify_folder
 from e5_onnx_export import ExportRequest, ParityError, RecipeRequest, export
 from e5_onnx_export.checkpoint import local, open_checkpoint
+from e5_onnx_export.checkpoint.dense import read_dense
 from e5_onnx_export.errors import CheckpointError, UnsupportedModelError
 from e5_onnx_export.reference.second_reading import read_projections_again
 
@@ -97,7 +98,7 @@ def test_both_readings_find_the_same(folder):
 
 
 def test_a_layer_that_is_read_wrong_is_found(folder, tmp_path, monkeypatch):
-    true = local.read_dense
+    true = read_dense
 
     def read(*given):
         dense = true(*given)

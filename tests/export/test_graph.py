@@ -245,7 +245,7 @@ def test_a_linear_is_the_product_of_what_was_rounded(activations: Activations, t
     x = generator.normal(0, 1, (40, 32)) * np.exp(generator.normal(0, 1, (40, 1)))
     x = np.maximum(x, -0.17 if "GELU" in str(activations) else -np.inf).astype(np.float32)
     session, left = one_linear(tmp_path, activations, weight.astype(np.float32), bias.astype(np.float32))
-    expected = activations.round_trip(x).astype(np.float64) @ left + bias
+    expected = activations.round_trip(np.asarray(x, np.float32)).astype(np.float64) @ left + bias
     assert session.run(None, {"x": x})[0] == pytest.approx(expected, abs=1e-5 * np.abs(expected).max())
 
 

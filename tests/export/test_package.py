@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections import namedtuple
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -78,9 +79,12 @@ def test_anything_else_is_never_deleted(kind: str, tmp_path: Path) -> None:
     out, other = tmp_path / "out", tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").touch()
-    {"folder": lambda: shutil.copytree(other, out), "file": out.touch, "link": lambda: out.symlink_to(other)}[
-        kind
-    ]()
+    makes: dict[str, Callable[[], object]] = {
+        "folder": lambda: shutil.copytree(other, out),
+        "file": out.touch,
+        "link": lambda: out.symlink_to(other),
+    }
+    makes[kind]()
     with pytest.raises(FolderExistsError, match="it is not a model folder, so force=True does not delete it"):
         check_target(out, force=True)
     assert (other / "thesis.txt").exists()

@@ -17,6 +17,7 @@ from e5_onnx import Embedder, verify_folder
 from e5_onnx.model_folder.manifest import parse_manifest
 from e5_onnx_export import ExportRequest, ParityError, RecipeRequest, export, pipeline
 from e5_onnx_export.cli import main
+from e5_onnx_export.compare.samples import run_graph
 from e5_onnx_export.errors import CalibrationError, DiskSpaceError, UnsupportedModelError
 from e5_onnx_export.graph.weight_file import WeightFile
 from e5_onnx_export.precision import full as full_precision
@@ -194,7 +195,7 @@ class TestCalibration:
 def test_a_wrong_graph_is_not_put_in_place(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = full_precision.run_graph
+    true = run_graph
     monkeypatch.setattr(full_precision, "run_graph", lambda *given: true(*given) + np.float32(1e-4))
     with pytest.raises(ParityError, match="max_abs"):
         run(checkpoint, tmp_path / "out")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from checkpoint_folders import write_config, write_folder, write_json
-from tiny_models import BERT, XLM_ROBERTA
+from tiny_models import BERT, XLM_ROBERTA, tiny_weights
 
 from e5_onnx.model_folder.manifest import Source
 from e5_onnx.recipes import E5_INSTRUCT, E5_PREFIX, PLAIN, WEB_SEARCH_TASK, Recipe
@@ -26,7 +26,7 @@ CLS = {"word_embedding_dimension": 16, "pooling_mode_cls_token": True, "pooling_
 def bare(name, architecture=XLM_ROBERTA, revision=None):
     """A checkpoint of a name, without files."""
     source = Source(name=name, revision=revision, license=None, weights_sha256="0" * 64)
-    return Checkpoint(source, architecture, weights=None, tokenizer=b"{}", folder=None)
+    return Checkpoint(source, architecture, weights=tiny_weights(architecture), tokenizer=b"{}", folder=None)
 
 
 @pytest.fixture

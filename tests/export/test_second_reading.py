@@ -9,6 +9,7 @@ import pytest
 from checkpoint_folders import encoded, write_folder, write_safetensors, write_shards
 from tiny_models import BERT, BODIES, tiny_weights
 
+from e5_onnx.model_folder.manifest import Source
 from e5_onnx_export import ExportRequest, ParityError, RecipeRequest, export
 from e5_onnx_export.checkpoint import Checkpoint, bodies, encoder_weights, open_checkpoint
 from e5_onnx_export.checkpoint.weights import SafetensorsWeights
@@ -77,7 +78,8 @@ def test_a_pickle(folder):
 
 def test_weights_without_a_file_are_taken_as_they_are():
     weights = tiny_weights(BERT)
-    assert read_again(Checkpoint(None, BERT, weights, None, None)) is weights
+    source = Source(name="any", revision=None, license=None, weights_sha256="0" * 64)
+    assert read_again(Checkpoint(source, BERT, weights, b"", None)) is weights
 
 
 def test_a_file_that_it_does_not_understand(folder):

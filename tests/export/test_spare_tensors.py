@@ -20,9 +20,15 @@ ZEROS = ("F32", np.zeros(2, np.float32))
 over_prefixes = pytest.mark.parametrize("prefix", ["", "bert.", "model.encoder.0.auto_model."])
 
 
+def stored(folder):
+    found = open_safetensors(folder)
+    assert found is not None
+    return found
+
+
 def opened(folder, tensors, architecture=BERT):
     write_safetensors(folder / "model.safetensors", tensors)
-    return select_encoder(open_safetensors(folder), architecture)
+    return select_encoder(stored(folder), architecture)
 
 
 def refusal(folder, tensors):
@@ -132,7 +138,7 @@ def test_two_encoders_are_refused(tmp_path):
 )
 def test_the_remedy_against_a_second_encoder_works(tmp_path, prefix, stray):
     tensors = encoded(tiny_weights(BERT), prefix=prefix) | stray
-    remedy = re.search(r"`(.+)`", refusal(tmp_path, tensors)).group(1)
+    remedy = re.findall(r"`(.+)`", refusal(tmp_path, tensors))[0]
     assert_untouched(opened(tmp_path, eval(remedy, {"tensors": tensors})))  # noqa: S307
 
 
@@ -195,10 +201,10 @@ def test_the_remedy_against_an_unknown_tensor_gives_what_transformers_takes(tmp_
     from transformers import AutoModel, BertConfig
 
     tensors = encoded(tiny_weights(BERT), prefix=prefix) | {prefix + "encoder.layer.0.gate.weight": ZEROS}
-    remedy = re.search(r"`(.+)`", refusal(tmp_path, tensors)).group(1)
+    remedy = re.findall(r"`(.+)`", refusal(tmp_path, tensors))[0]
     BertConfig(**config(BERT)).save_pretrained(tmp_path)
     eval(remedy, {"AutoModel": AutoModel, "FOLDER": tmp_path})  # noqa: S307
-    assert_untouched(select_encoder(open_safetensors(tmp_path), BERT))
+    assert_untouched(select_encoder(stored(tmp_path), BERT))
 
 
 @pytest.mark.reference
@@ -212,7 +218,7 @@ def test_transformers_leaves_out_the_same_heads(tmp_path):
     file = tmp_path / "model.safetensors"
     heads = {"classifier.weight": torch.ones(2, 16), "logit_scale": torch.ones(())}
     save_file(load_file(file) | heads, file, metadata={"format": "pt"})
-    assert "classifier, logit_scale" in select_encoder(open_safetensors(tmp_path), XLM_ROBERTA).left_out
+    assert "classifier, logit_scale" in select_encoder(stored(tmp_path), XLM_ROBERTA).left_out
     ids = torch.arange(4, 12)[None]
     found = AutoModel.from_pretrained(tmp_path)(ids).last_hidden_state
     torch.testing.assert_close(found, model(ids).last_hidden_state)

@@ -98,7 +98,7 @@ class TestEveryBody:
         parity = report.parity
         assert (parity.checked, parity.reference) == (True, "sentence-transformers")
         assert parity.texts >= 48
-        assert parity.max_abs <= 1e-5
+        assert parity.max_abs == pytest.approx(0, abs=1e-5)
         assert marker(out)["opened_with"] == ["onnxruntime", "optimum", "sentence-transformers"]
 
     def test_a_checkpoint_that_is_no_folder(self, tmp_path):
@@ -108,7 +108,7 @@ class TestEveryBody:
             request, replace(context.checkpoint, folder=None), context.choice, context.progress
         )
         request.out.mkdir()
-        assert write_standard(inside, request.out).max_abs <= 1e-5
+        assert write_standard(inside, request.out).max_abs == pytest.approx(0, abs=1e-5)
         assert files(request.out) == FILES
 
 
@@ -155,7 +155,7 @@ class TestReference:
     def test_numpy(self, made, tmp_path):
         trial = try_standard(context_for(replace(made[0], reference="numpy")), made[0].out)
         assert trial.parity.reference == "numpy"
-        assert trial.parity.max_abs <= 1e-5
+        assert trial.parity.max_abs == pytest.approx(0, abs=1e-5)
 
 
 class TestFailures:

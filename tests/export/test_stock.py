@@ -130,12 +130,13 @@ class TestQuantised:
         ids = token_ids(architecture.vocabulary)
         found = run_graph(folder, ids)
         parity = measure_parity(open_reference("torch", made, pooling).embed(ids), found, "torch")
+        assert parity.cosine_mean is not None
         assert 0.98 < parity.cosine_mean < 0.9999999
         levels = onnxruntime.GraphOptimizationLevel
         optimised, plain = (
             run(folder, ids, level) for level in (levels.ORT_ENABLE_ALL, levels.ORT_DISABLE_ALL)
         )
-        assert measure_parity(plain, optimised, "plain").cosine_min > 0.99
+        assert (measure_parity(plain, optimised, "plain").cosine_min or 0) > 0.99
 
     @pytest.mark.real
     @pytest.mark.slow
@@ -144,7 +145,7 @@ class TestQuantised:
         folder = write_int8(demo, "mean", tmp_path)
         ids = token_ids(250_002, (3, 8, 40, 8, 130, 12))
         expected = open_reference("torch", demo, "mean").embed(ids)
-        assert measure_parity(expected, run_graph(folder, ids), "torch").cosine_min > 0.98
+        assert (measure_parity(expected, run_graph(folder, ids), "torch").cosine_min or 0) > 0.98
         assert sum(file.stat().st_size for file in folder.iterdir()) < 130e6
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -21,7 +22,7 @@ SIZE = GRAPH.with_name("model.onnx.data").stat().st_size
 pytestmark = pytest.mark.security
 
 
-def tensors(message: object) -> list[onnx.TensorProto]:
+def tensors(message: Any) -> list[onnx.TensorProto]:
     """Every tensor, wherever it is, as protobuf's own reflection finds it."""
     found = [message] if isinstance(message, onnx.TensorProto) else []
     for field, value in message.ListFields():

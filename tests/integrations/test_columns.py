@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,8 @@ def polars_series(texts: list[Any]) -> Any:
 
 
 COLUMNS: dict[str, Callable[[list[Any]], Any]] = {
-    **{f"pa.array {kind}": lambda texts, kind=kind: arrow_array(texts, kind) for kind in TYPES},
-    **{f"pa.chunked_array {kind}": lambda texts, kind=kind: arrow_chunks(texts, kind) for kind in TYPES},
+    **{f"pa.array {kind}": partial(arrow_array, kind=kind) for kind in TYPES},
+    **{f"pa.chunked_array {kind}": partial(arrow_chunks, kind=kind) for kind in TYPES},
     "pa.dictionary": lambda texts: arrow_dictionary(texts, "string"),
     "scalars of pyarrow": lambda texts: list(arrow_array(texts, "string")),
     "pd.Series of objects": lambda texts: pandas_series(texts, object),
@@ -99,7 +100,7 @@ def test_a_table_is_not_taken_for_its_columns(model: Embedder) -> None:
     values = {"text": TEXTS}
     for table in (pd.DataFrame(values), pl.DataFrame(values), pl.LazyFrame(values), pa.table(values)):
         with pytest.raises(InputError, match=r"^texts is \w+; it must be .* or one column of a table"):
-            model.embed_documents(table)  # type: ignore[arg-type]
+            model.embed_documents(table)
 
 
 def test_numbers_are_named_as_what_they_are(model: Embedder) -> None:

@@ -6,6 +6,7 @@ import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def test_similarities(tiny_folder: Path) -> None:
     assert encoder.similarity(vectors[0], vectors).shape == (1, 3)
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "another prompt": (
         {"prompt_name": "sts"},
         "prompt_name is 'sts'; it must be one of query, document, passage",
@@ -171,10 +172,10 @@ def test_it_is_opened_as_the_real_one_is(tiny_folder: Path) -> None:
     assert ours - real == {"task", "overflow", "threads"}
     # Made of modules, written for a model card, or deprecated: nothing that one passes by habit.
     assert real - ours == {"modules", "model_card_data", "use_auth_token"}
-    encoder = E5SentenceTransformer(tiny_folder, device=torch.device("cpu"))  # type: ignore[arg-type]
-    assert encoder.encode("tea", device=torch.device("cpu")).shape == (32,)  # type: ignore[arg-type]
+    encoder = E5SentenceTransformer(tiny_folder, device=torch.device("cpu"))
+    assert encoder.encode("tea", device=torch.device("cpu")).shape == (32,)
     with pytest.raises(OptionError, match=r"device is device\(type='meta'\); it must be 'cpu'"):
-        encoder.encode("tea", device=torch.device("meta"))  # type: ignore[arg-type]
+        encoder.encode("tea", device=torch.device("meta"))
 
 
 @pytest.mark.reference

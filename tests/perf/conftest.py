@@ -13,6 +13,7 @@ from tiny_tokenizers import write_tiny_tokenizer
 
 from e5_onnx_export import ExportRequest, RecipeRequest, export
 from e5_onnx_export.request import QuantizationRequest
+from e5_onnx_export.rounding.rounding import WeightBits
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = root / "folder"
     recipe = RecipeRequest("e5-instruct")
     export(ExportRequest(str(checkpoint), folder, recipe=recipe, reference="none"))
-    quantised = {8: root / "folder-int8", 7: root / "folder-7-bits"}
+    quantised: dict[WeightBits, Path] = {8: root / "folder-int8", 7: root / "folder-7-bits"}
     for bits, out in quantised.items():
         wanted = QuantizationRequest(min_cosine=0, weight_bits=bits)
         request = ExportRequest(

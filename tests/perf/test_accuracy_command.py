@@ -93,9 +93,12 @@ def test_the_same_model_twice_differs_in_nothing(exported, place: Path) -> None:
 def test_only_what_is_new_is_embedded(exported, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[str] = []
     load = folder_model._load
-    monkeypatch.setattr(
-        folder_model, "_load", lambda folder, threads: loaded.append(folder.name) or load(folder, threads)
-    )
+
+    def noted(folder: Path, threads: int | None) -> Any:
+        loaded.append(folder.name)
+        return load(folder, threads)
+
+    monkeypatch.setattr(folder_model, "_load", noted)
     first = measure(exported.folder, exported.folder, "--tasks", "sts", "--languages", "de")
     assert loaded == ["folder"]
     again = measure(exported.folder, exported.folder, "--tasks", "sts", "--languages", "de")
@@ -110,7 +113,8 @@ def test_only_what_is_new_is_embedded(exported, place: Path, monkeypatch: pytest
 
 def test_an_interrupted_run_goes_on(exported, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = [exported.folder, exported.int8, "--tasks", "sts", "--languages", "de,en"]
-    keep, kept = ObservationStore.keep, []
+    keep = ObservationStore.keep
+    kept: list[Any] = []
 
     def interrupted(store: ObservationStore, identity: str, digest: str, observation: Any) -> None:
         if len(kept) == 1:
@@ -122,8 +126,13 @@ def test_an_interrupted_run_goes_on(exported, place: Path, monkeypatch: pytest.M
         patch.setattr(ObservationStore, "keep", interrupted)
         with pytest.raises(KeyboardInterrupt):
             measure(*arguments)
-    seen = []
-    monkeypatch.setattr(ObservationStore, "keep", lambda *given: seen.append(given[1:3]) or keep(*given))
+    seen: list[Any] = []
+
+    def noted(store: ObservationStore, identity: str, digest: str, observation: Any) -> None:
+        seen.append((identity, digest))
+        keep(store, identity, digest, observation)
+
+    monkeypatch.setattr(ObservationStore, "keep", noted)
     measure(*arguments)
     assert len(seen) == 3
     assert kept[0] not in seen
@@ -132,7 +141,9 @@ def test_an_interrupted_run_goes_on(exported, place: Path, monkeypatch: pytest.M
 def test_half_an_observation_is_none(tmp_path: Path) -> None:
     store = ObservationStore(tmp_path / "store")
     store.keep("model", "unit", {"cosine": np.arange(500.0)})
-    assert store.find("model", "unit")["cosine"].tolist() == list(range(500))
+    found = store.find("model", "unit")
+    assert found is not None
+    assert found["cosine"].tolist() == list(range(500))
     assert store.find("model", "other") is None
     (file,) = (tmp_path / "store").rglob("*.npz")
     file.write_bytes(file.read_bytes()[:700])
@@ -255,6 +266,7 @@ def test_a_checkpoint_without_a_folder_beside_it(exported, place: Path, capsys, 
 
 def test_identities_name_what_decides_vectors(exported) -> None:
     model = folder_model.open_model_folder(exported.folder, threads=None)
+    assert model.fingerprint
     assert model.fingerprint in model.identity
     assert "onnxruntime" in model.identity
     assert replace(model, name="x").identity == model.identity

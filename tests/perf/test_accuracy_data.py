@@ -63,7 +63,7 @@ def test_only_line_feeds_end_a_sentence(data: Path) -> None:
     assert read_translations(DataFolder(data), GERMAN).foreign[:2] == ["Ein\x0bs.", "Zwei\u2028zwei."]
 
 
-BAD_SENTENCES = {
+BAD_SENTENCES: dict[str, tuple[str | bytes, str]] = {
     "fewer": ("Eins.\n", r"tatoeba\.deu-eng\.deu: it has 1 lines, its English half has 5"),
     "blank": ("Eins.\n \nDrei.\nVier.\nFünf.\n", r"tatoeba\.deu-eng\.deu, line 2: there is no sentence"),
     "empty": ("", r"tatoeba\.deu-eng\.deu: it is empty"),
@@ -162,7 +162,7 @@ def test_a_paragraph_that_stands_twice_is_one_document(tmp_path: Path) -> None:
     assert len(set(found.clusters)) == 2
 
 
-BAD_QUESTIONS = {
+BAD_QUESTIONS: dict[str, tuple[str | bytes, str]] = {
     "no JSON": ("{\n{", r"bad\.json, line 2: it is not JSON: Expecting"),
     "not UTF-8": (b"\xff", r"bad\.json: it is not JSON: 'utf-8'"),
     "no data": ("[]", r"bad\.json: data is not a list"),

@@ -96,7 +96,8 @@ class Recorder:
     """An Embedder that writes down how it was called."""
 
     def __init__(self, model: Embedder) -> None:
-        self.manifest, self.calls = model.manifest, []
+        self.manifest = model.manifest
+        self.calls: list[Any] = []
 
     def encode(self, texts: list[str], *, role: str, task: str | None) -> Encoded:
         self.calls.append((texts, role, task))

@@ -134,7 +134,7 @@ def test_a_gguf_file_holds_the_checkpoint(exported, tmp_path: Path) -> None:
     reader = gguf.GGUFReader(tmp_path / "model.gguf")
     checkpoint = open_checkpoint(str(exported.checkpoint))
     found = {tensor.name: tensor for tensor in reader.tensors}
-    assert len(found) == len(checkpoint.weights.names())
+    assert len(found) == len(list(checkpoint.weights.names()))
     table = checkpoint.weights.read("embeddings.word_embeddings.weight")
     stored = gguf.quants.dequantize(found["token_embd.weight"].data, found["token_embd.weight"].tensor_type)
     # A block of 32 shares a scale of its largest weight / 127.

@@ -10,7 +10,6 @@ import pytest
 from e5_onnx.errors import MissingExtraError
 from e5_onnx_perf.accuracy.scores import spearman
 from e5_onnx_perf.cli import main
-from e5_onnx_perf.cpu_exactness import command as exact_command
 from e5_onnx_perf.errors import ToolMissingError
 from e5_onnx_perf.memory_command import Held, judge_growth
 from e5_onnx_perf.process_memory import Memory
@@ -19,7 +18,7 @@ from e5_onnx_perf.process_memory import Memory
 def test_qemu_is_asked_for(
     tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(exact_command.shutil, "which", lambda _name: None)
+    monkeypatch.setattr("shutil.which", lambda _name: None)
     assert main(["cpu-exactness", str(tiny_folder)]) == 1
     assert "qemu-x86_64 is not installed: it is in Debian's package qemu-user" in capsys.readouterr().err
     assert issubclass(ToolMissingError, OSError)
@@ -96,7 +95,7 @@ def test_failures_are_sentences(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(exact_command.shutil, "which", str)
+    monkeypatch.setattr("shutil.which", str)
     assert main(line.split()) == 1
     assert capsys.readouterr().err.startswith("e5-perf: error: ")
 

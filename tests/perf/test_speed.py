@@ -94,7 +94,8 @@ class Dying:
 
 
 def test_a_peer_that_dies_of_the_first_texts_is_absent(tmp_path: Path) -> None:
-    asked, absent = Round({"8x16": [["moon"]]}, {"8x16": 3}), {}
+    asked = Round({"8x16": [["moon"]]}, {"8x16": 3})
+    absent: dict[str, Any] = {}
     dying: Any = Dying()
     assert warmed_up([(spec(tmp_path, "llama.cpp"), dying)], asked, absent) == []
     assert absent == {"llama.cpp": "it was killed by SIGILL"}

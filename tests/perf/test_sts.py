@@ -36,7 +36,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert len(read_pairs(DataFolder(tmp_path), "de", 2).left) == 2
 
 
-BAD = {
+BAD: dict[str, tuple[str | bytes, str]] = {
     "columns": ("A.,B.,1.0\nA.,B.\n", r"stsb/stsb-de-test\.csv, line 2: 2 columns"),
     "no number": ("A.,B.,high\n", r"line 1: the score is 'high'"),
     "out of range": ("A.,B.,1\nA.,B.,7\n", r"line 2: the score is 7\.0, not 0 to 5"),

@@ -6,11 +6,12 @@ import warnings
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from e5_onnx import Embedder, TruncationWarning
+from e5_onnx import Embedder, Mode, TruncationWarning
 from e5_onnx.errors import (
     ClosedError,
     ForkedError,
@@ -64,7 +65,8 @@ def test_no_texts_give_no_vectors(model: Embedder) -> None:
 
 def test_the_same_text_in_any_company(tiny_folder: Path) -> None:
     texts = ["moon", "tea " * 60, "moon"]
-    for mode, threads, budget in product(("latency", "throughput"), (1, 2, 3), (1, 64, 200, 4096)):
+    modes: tuple[Mode, ...] = ("latency", "throughput")
+    for mode, threads, budget in product(modes, (1, 2, 3), (1, 64, 200, 4096)):
         with Embedder(tiny_folder, threads=threads, token_budget=budget, mode=mode) as model:
             alone = model.embed_documents("moon")
             vectors = model.embed_documents(texts)
@@ -101,7 +103,7 @@ def test_an_error_in_one_of_many_batches_is_raised(
 
 def test_another_mode_is_refused(tiny_folder: Path) -> None:
     with pytest.raises(OptionError, match="mode is 'fast'; it must be one of auto, latency, throughput"):
-        Embedder(tiny_folder, mode="fast")
+        Embedder(tiny_folder, mode="fast")  # type: ignore[arg-type]
 
 
 def test_roles_are_templates(model: Embedder) -> None:
@@ -115,14 +117,14 @@ def test_roles_are_templates(model: Embedder) -> None:
 
 
 @pytest.mark.parametrize("texts", ["moon", ["moon"], [], None])
-def test_nothing_is_embedded_without_a_role(model: Embedder, texts: object) -> None:
+def test_nothing_is_embedded_without_a_role(model: Embedder, texts: Any) -> None:
     with pytest.raises(
         TypeError, match="embed_queries, embed_documents, or encode with role='query'"
     ) as caught:
         model.embed(texts)
     assert isinstance(caught.value, RoleMissingError)
     with pytest.raises(RoleError, match="unknown role: None; choose one of query, document, raw"):
-        model.encode("moon", role=None)
+        model.encode("moon", role=None)  # type: ignore[arg-type]
 
 
 def test_tokens_and_ids(model: Embedder) -> None:
@@ -200,15 +202,15 @@ class TestStream:
             yield from ["moon", "tea"]
             raise LookupError
 
-        got = []
+        got: list[Any] = []
         with pytest.raises(LookupError):
             got.extend(vector for vector in model.stream_documents(texts()))
         assert close(np.stack(got), model.embed_documents(["moon", "tea"]))
 
     def test_a_bad_text_is_numbered_from_the_start(self, model: Embedder) -> None:
-        texts = ["moon"] * 600 + [7]
+        texts: list[Any] = ["moon"] * 600 + [7]
         with pytest.raises(TextTypeError, match="text 600 is int, not str"):
-            list(model.stream(texts, role="document"))  # type: ignore[list-item]
+            list(model.stream(texts, role="document"))
 
 
 class TestBadInput:
@@ -235,7 +237,7 @@ class TestBadInput:
         assert close(model.embed_documents([text, "the city " * 20])[0], vector)
 
     @pytest.mark.parametrize("overflow", ["", [], 5, False])
-    def test_overflow(self, model: Embedder, overflow: object) -> None:
+    def test_overflow(self, model: Embedder, overflow: Any) -> None:
         for call in (model.encode, lambda texts, **options: list(model.stream(texts, **options))):
             with pytest.raises(OptionError, match=r"overflow is .*; it must be one of warn,"):
                 call(["a"], role="document", overflow=overflow)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from runtime_folders import edit, flip
 
 import e5_onnx
@@ -96,10 +97,15 @@ def setting(model: Embedder, key: str) -> str:
 
 def batches(model: Embedder) -> list[int]:
     """How many texts are in each batch that a model makes of ten."""
-    seen = []
+    seen: list[int] = []
     session = model._lifetime.get().session
     run = session.run
-    session.run = lambda ids, mask: seen.append(len(ids)) or run(ids, mask)
+
+    def counted(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        seen.append(len(ids))
+        return run(ids, mask)
+
+    session.run = counted  # type: ignore[method-assign]
     model.embed_documents(["moon"] * 10)
     return seen
 

@@ -60,7 +60,7 @@ def test_when_exact_kernels_are_used(
     manifest = replace(
         open_folder(tiny_folder).manifest, precision=weights.precision, weight_bits=weights.bits,
         weight_pair_sum=weights.pair_sum,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     assert needs_exact_kernels(manifest, choice) is expected  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def test_an_exact_cpu_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_saturating_cpu_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     kernels_are_exact.cache_clear()
-    monkeypatch.setattr(exact_int8.onnxruntime, "InferenceSession", WrongSession)
+    monkeypatch.setattr("onnxruntime.InferenceSession", WrongSession)
     assert kernels_are_exact() is False
     kernels_are_exact.cache_clear()
 

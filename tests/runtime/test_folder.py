@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runtime_folders import edit, flip, relist, unlist
@@ -88,7 +89,7 @@ def test_a_checkpoint_is_not_a_model_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", [None, 5, b"model", ["model"], ""])
-def test_a_folder_that_is_no_path_is_refused(folder: object) -> None:
+def test_a_folder_that_is_no_path_is_refused(folder: Any) -> None:
     message = f"folder is {re.escape(repr(folder))}; it must be the path of a model folder"
     for kind in (Embedder, E5SentenceTransformer):
         with pytest.raises(OptionError, match=message):

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_tokenizers import write_plain_tiny_tokenizer, write_tiny_bert_tokenizer
 
-from e5_onnx import Embedder, opening
+from e5_onnx import Embedder, TokenizerChoice, opening
 from e5_onnx.errors import MissingExtraError, ModelLoadError, OptionError
 from e5_onnx.model_folder.manifest import (
     LEAN_TOKENIZER_NAME,
@@ -257,7 +257,7 @@ def test_templates_that_keep_the_text_apart(template: Template, *, expected: boo
 @pytest.mark.parametrize(
     ("choice", "name"), [("auto", "tokie"), ("tokie", "tokie"), ("tokenizers", "tokenizers")]
 )
-def test_a_proved_folder_opens_what_was_chosen(tiny: Path, choice: str, name: str) -> None:
+def test_a_proved_folder_opens_what_was_chosen(tiny: Path, choice: TokenizerChoice, name: str) -> None:
     tokenizer = open_tokenizer(tiny, proved(), choice)
     assert tokenizer.name == name
     assert len(tokenizer.tokenize("the river", Template())) == 4
@@ -300,7 +300,7 @@ def test_without_tokie_the_other_library_is_used(tmp_path: Path, monkeypatch: py
 
 def test_an_unknown_choice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="tokenizer is 'fast'; it must be one of auto, tokenizers, tokie"):
-        open_tokenizer(tmp_path, manifest_with(None), "fast")
+        open_tokenizer(tmp_path, manifest_with(None), "fast")  # type: ignore[arg-type]
 
 
 # Bad files.
@@ -309,7 +309,7 @@ def test_an_unknown_choice_is_refused(tmp_path: Path) -> None:
 @needs_tokie
 @pytest.mark.parametrize("choice", ["auto", "tokie"])
 @pytest.mark.parametrize("size", [0, 4, 3000, -1])
-def test_a_damaged_file_is_refused(tmp_path: Path, choice: str, size: int) -> None:
+def test_a_damaged_file_is_refused(tmp_path: Path, choice: TokenizerChoice, size: int) -> None:
     path = folder_of(tmp_path) / LEAN_TOKENIZER_NAME
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ModelLoadError, match=r"tokenizer\.tokie cannot be loaded: .*copy the folder again"):
@@ -385,8 +385,13 @@ def test_what_vouches_for_the_tokenizer_does_not_let_tokie_stand_in(
     with Embedder(tiny_folder) as model:
         options = {"verify": True} if vouched == "verify" else {"fingerprint": model.fingerprint}
     asked: list[str] = []
-    real = opening.open_tokenizer
-    monkeypatch.setattr(opening, "open_tokenizer", lambda *words: asked.append(words[2]) or real(*words))
+    real = open_tokenizer
+
+    def noted(folder: Path, manifest: Manifest, choice: TokenizerChoice) -> TextTokenizer:
+        asked.append(choice)
+        return real(folder, manifest, choice)
+
+    monkeypatch.setattr(opening, "open_tokenizer", noted)
     Embedder(tiny_folder, **options).close()
     Embedder(tiny_folder).close()
     assert asked == ["tokenizers", "auto"]

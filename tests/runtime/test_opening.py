@@ -32,7 +32,7 @@ def test_a_pinned_folder_uses_the_tokenizer_that_the_fingerprint_covers(lean_fol
     with Embedder(lean_folder) as free:
         assert free.tokenizer == "tokie"
     for choice in ("auto", "tokenizers"):
-        with Embedder(lean_folder, fingerprint=free.fingerprint, tokenizer=choice) as pinned:  # type: ignore[arg-type]
+        with Embedder(lean_folder, fingerprint=free.fingerprint, tokenizer=choice) as pinned:
             assert pinned.tokenizer == "tokenizers"
     # Whoever exchanges the lean file and its hash leaves the fingerprint as it was.
     flip(lean_folder / LEAN_TOKENIZER_NAME, -1)

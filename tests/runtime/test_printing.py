@@ -105,7 +105,7 @@ def test_json_for_a_stdout_that_lacks_characters(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(sys, "stdout", stream)
         print_json(["😀"])
         stream.flush()
-        assert stream.buffer.getvalue() == printed  # type: ignore[attr-defined]
+        assert stream.buffer.getvalue() == printed
 
 
 def test_a_query_of_stdin_that_is_not_utf8(

@@ -167,7 +167,7 @@ MANIFESTS: dict[str, Harm] = {
 GRAPHS: dict[str, Harm] = {
     "twice as many rows": graph_that_gives(unit(6)),
     "half a row": graph_that_gives(unit(1)[0]),
-    "a scalar": graph_that_gives(np.float32(1).reshape(())),
+    "a scalar": graph_that_gives(np.array(1, np.float32)),
     "one component": graph_that_gives(np.ones((3, 1))),
     "no component": graph_that_gives(np.ones((3, 0))),
     "three axes": graph_that_gives(unit(3)[:, None]),

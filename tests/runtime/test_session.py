@@ -67,9 +67,12 @@ def test_threads_sleep_unless_latency_is_asked_for(
 ) -> None:
     seen: list[onnxruntime.SessionOptions] = []
     load = session._load
-    monkeypatch.setattr(
-        session, "_load", lambda folder, options: seen.append(options) or load(folder, options)
-    )
+
+    def noted(folder: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+        seen.append(options)
+        return load(folder, options)
+
+    monkeypatch.setattr(session, "_load", noted)
     with Embedder(tiny_folder, threads=2, mode=mode) as model:
         model.embed_documents("moon")
     (options,) = seen

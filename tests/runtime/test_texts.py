@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_texts_are_passed_on_as_they_are() -> None:
         (np.bytes_(b"a"), "bytes_"),
     ],
 )
-def test_what_is_not_a_str_is_refused(bad: object, name: str) -> None:
+def test_what_is_not_a_str_is_refused(bad: Any, name: str) -> None:
     with pytest.raises(TextTypeError, match=f"text 2 is {name}, not str") as error:
         check_texts(["a", "b", bad])
     assert (error.value.index, error.value.found) == (2, type(bad))

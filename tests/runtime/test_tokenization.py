@@ -49,9 +49,8 @@ def parts(text: TokenizedText) -> tuple[list[int], list[int], list[int]]:
     return text.head.tolist(), text.body.tolist(), text.tail.tolist()
 
 
-def pieces(tokenizer: FullTokenizer, text: TokenizedText) -> tuple[list[str], list[str], list[str]]:
-    head, body, tail = ([tokenizer._tokenizer.id_to_token(token) for token in part] for part in parts(text))
-    return head, body, tail
+def pieces(tokenizer: FullTokenizer, text: TokenizedText) -> tuple[list[str | None], ...]:
+    return tuple([tokenizer._tokenizer.id_to_token(token) for token in part] for part in parts(text))
 
 
 # Head, body and tail.

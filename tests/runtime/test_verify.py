@@ -68,7 +68,7 @@ def test_tokens_that_differ(tiny_folder_copy: Path) -> None:
         verify_folder(tiny_folder_copy)
 
 
-MALFORMED = {
+MALFORMED: dict[str, dict[str, Any]] = {
     "an array is missing": {"ids": None},
     "pickled objects": {"texts": np.array([object()])},
     "lengths that do not fit": {"lengths": np.array([1, 2])},

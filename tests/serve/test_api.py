@@ -30,7 +30,7 @@ def vectors(values: dict[str, Any]) -> np.ndarray:
     return np.array([row["embedding"] for row in values["data"]], np.float32)
 
 
-ROLES = {
+ROLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "query by field": ({"model": "tiny", "input_type": "query"}, {"role": "query"}),
     "document by field": ({"model": "tiny", "input_type": "document"}, {"role": "document"}),
     "raw by field": ({"model": "tiny", "input_type": "raw"}, {"role": "raw"}),
@@ -108,7 +108,7 @@ def test_many_requests_at_once_are_what_they_are_alone(
         for number, own in enumerate(texts)
     ]
     for number, (answer, own) in enumerate(zip(served.send_all(requests), texts, strict=True)):
-        truth = model.encode(own, role=("query", "document")[number % 2])  # type: ignore[arg-type]
+        truth = model.encode(own, role=("query", "document")[number % 2])
         np.testing.assert_allclose(vectors(answer.json()), truth.vectors, atol=TOLERANCE)
 
 

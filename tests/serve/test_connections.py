@@ -133,7 +133,7 @@ def test_there_is_an_end_to_probes_too() -> None:
             await until_async(lambda: app.at_work == 1)
             app_of_one = next(iter(connections))
             # Nobody's turn but the application's, as if all of them were at work.
-            type(app_of_one).is_waited_for = property(lambda _: False)  # type: ignore[misc]
+            setattr(type(app_of_one), "is_waited_for", property(lambda _: False))  # noqa: B010 - a property
             held = [await open_slow(port, b"") for _ in range(SPARE + 3)]
             await until_async(lambda: len(connections) == 1 + SPARE)
             app.gate.set()
@@ -244,6 +244,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off() -> None:
         app.gate.set()
         async with serving(app, Limits(send_timeout=0.1)) as (port, connections):
             _, writer = await open_slow(port, b"GET /work HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert isinstance(writer.transport, asyncio.Transport)
             writer.transport.pause_reading()
             await until_async(lambda: app.at_work == 1)
             await until_async(lambda: not connections)

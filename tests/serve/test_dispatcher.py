@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,21 +25,25 @@ def first_ids(ids: np.ndarray, _mask: np.ndarray) -> np.ndarray:
     return ids[:, :1].astype(np.float32)
 
 
-def dispatcher(run=first_ids, *, callers: int = 2, queue_tokens: int = 100_000) -> Dispatcher:
-    seen: list[tuple[int, float]] = []
-    made = Dispatcher(
+def dispatcher(
+    run=first_ids,
+    *,
+    callers: int = 2,
+    queue_tokens: int = 100_000,
+    on_batch: Callable[[int, float], None] = lambda *_: None,
+) -> Dispatcher:
+    return Dispatcher(
         run,
         callers=callers,
         budget=64,
         queue_tokens=queue_tokens,
-        on_batch=lambda tokens, seconds: seen.append((tokens, seconds)),
+        on_batch=on_batch,
     )
-    made.seen = seen  # type: ignore[attr-defined]
-    return made
 
 
 def test_many_requests_at_once_get_their_own() -> None:
-    made = dispatcher()
+    seen: list[int] = []
+    made = dispatcher(on_batch=lambda tokens, _: seen.append(tokens))
     tickets = [ticket(*range(1 + number % 7, 20)) for number in range(30)]
 
     async def run() -> None:
@@ -48,7 +53,7 @@ def test_many_requests_at_once_get_their_own() -> None:
     made.close()
     for one in tickets:
         assert one.vectors[:, 0].tolist() == [len(row) for row in one.rows]
-    assert sum(tokens for tokens, _ in made.seen) == sum(len(row) for one in tickets for row in one.rows)
+    assert sum(seen) == sum(len(row) for one in tickets for row in one.rows)
     assert made.waiting_tokens == 0
 
 

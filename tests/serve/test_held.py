@@ -136,7 +136,7 @@ def test_an_answer_counts_until_it_is_read(
             await reads.wait()
             sent.append(len(message.get("body", b"")))
 
-        first = asyncio.create_task(served.app(SCOPE, receive, send))  # type: ignore[arg-type]
+        first: asyncio.Future[None] = asyncio.ensure_future(served.app(SCOPE, receive, send))  # type: ignore[arg-type]
         shares = served.state.held._shares
         await until_async(lambda: any(share.waits_since and share.size > 5000 for share in shares))
         async with serving(served.app, limits) as (port, _):

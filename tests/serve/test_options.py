@@ -136,18 +136,20 @@ def test_token_ids_take_their_role_and_nothing_else(
 ) -> None:
     served = serve_app(default_role="document")
     with Embedder(tiny_folder, threads=1) as model:
-        for fields, role in (
+        roles: tuple[tuple[dict[str, Any], str], ...] = (
             ({"prompt_name": "query"}, "query"),
             ({"input_type": "search_query"}, "query"),
             ({"model": "tiny:raw"}, "raw"),
             ({"parameters": {"add_special_tokens": True}}, "document"),
-        ):
+        )
+        for fields, role in roles:
             found = served.post("/tokenize", inputs="moon", **fields).json()
             truth = model.tokenize(["moon"], role=role)[0].tolist()  # type: ignore[arg-type]
             assert [token["id"] for token in found[0]] == truth
-    for fields, param in (
+    refusals: tuple[tuple[dict[str, Any], str], ...] = (
         ({"add_special_tokens": False}, "add_special_tokens"),
         ({"truncate": True}, "truncate"),
-    ):
+    )
+    for fields, param in refusals:
         refused = served.post("/tokenize", inputs="moon", **fields)
         assert (refused.status_code, refused.json()["error"]["param"]) == (422, param)

@@ -58,7 +58,7 @@ def test_what_was_taken_is_answered_before_the_end(
 
 def queued_tokens(server: LocalServer) -> float:
     metrics = server.get("/metrics", port=server.wait_for("serving")["metrics_port"]).values
-    return float(re.search(r"^e5_queue_tokens (.*)$", metrics, re.MULTILINE)[1])
+    return float(re.findall(r"^e5_queue_tokens (.*)$", metrics, re.MULTILINE)[0])
 
 
 def test_while_it_drains_it_says_that_it_stops(start_server: Callable[..., LocalServer]) -> None:
@@ -205,7 +205,7 @@ def test_an_unexpected_error_is_logged_without_its_text(caplog: pytest.LogCaptur
 def test_a_body_without_length_is_measured(serve_app: Callable[..., Served]) -> None:
     served = serve_app(limits=Limits(max_body_mb=0.001))
 
-    async def parts():  # type: ignore[no-untyped-def]
+    async def parts():
         for _ in range(5):
             yield b" " * 400
 

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_recorded_bodies_are_understood(
 
 
 # What would ask for another vector than "hi" as it is written, in words that this server does not have.
-OTHERS = {
+OTHERS: dict[str, dict[str, Any]] = {
     "open-webui with a prefix": {"model": "tiny", "input": ["hi"], "prefix": "query: "},
     "vLLM": {"model": "tiny", "input": "hi", "truncate_prompt_tokens": 1},
     "vLLM, chat": {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "input": "hi"},

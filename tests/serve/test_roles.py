@@ -92,7 +92,7 @@ def test_a_role_that_is_said_is_obeyed(
         np.testing.assert_allclose(found, truth[role], atol=2e-6, err_msg=f"{path} {fields}")
 
 
-REFUSED: list[tuple[dict[str, Any], str, str]] = [
+REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"input_type": "question"}, "input_type", 'say "query", "document" or "raw"'),
     ({"prompt": "query: "}, "prompt", "prompt is not a role"),
     ({"parameters": {"prompt_name": "s2s"}}, "prompt_name", "is not a role"),
@@ -152,7 +152,7 @@ CUSTOM = Recipe("custom", "q {text}", "d {text}")
         (CUSTOM, {"input_type": "passage"}, Chosen("document", None)),
     ],
 )  # fmt: skip
-def test_the_model_decides_what_a_word_means(recipe: Recipe, fields: dict[str, str], chosen: Chosen) -> None:
+def test_the_model_decides_what_a_word_means(recipe: Recipe, fields: dict[str, Any], chosen: Chosen) -> None:
     assert choice(recipe).choose(EmbedRequest(inputs="x", **fields), field="input_type") == chosen
 
 
@@ -164,7 +164,7 @@ def test_the_model_decides_what_a_word_means(recipe: Recipe, fields: dict[str, s
         (CUSTOM, {"input_type": "clustering"}),
     ],
 )
-def test_a_task_that_the_model_has_no_words_for_is_refused(recipe: Recipe, fields: dict[str, str]) -> None:
+def test_a_task_that_the_model_has_no_words_for_is_refused(recipe: Recipe, fields: dict[str, Any]) -> None:
     with pytest.raises(BadInputError, match="no way of its own"):
         choice(recipe).choose(EmbedRequest(inputs="x", **fields), field="input_type")
 

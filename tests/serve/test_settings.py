@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,8 +86,9 @@ def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
     ids=lambda options: next(iter(options)),
 )
 def test_wrong_settings(options: dict[str, str], tiny_folder: Path) -> None:
+    values: dict[str, Any] = {"folder": tiny_folder, "name": "x", **options}
     with pytest.raises(OptionError):
-        Settings(**{"folder": tiny_folder, "name": "x", **options})
+        Settings(**values)
 
 
 def test_each_limit_is_an_option_with_the_same_name_and_default() -> None:
@@ -221,7 +223,7 @@ def test_a_missing_extra_is_named(absent: str, message: str, tiny_folder: Path) 
         f"import sys; sys.modules[{absent!r}] = None\n"
         "from e5_onnx.cli import main\nsys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "serve", tiny_folder]
+    command = [sys.executable, "-c", code, "serve", str(tiny_folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert message in done.stderr

@@ -20,7 +20,17 @@ pty = pytest.importorskip("pty", reason="needs terminals as Unix has them")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_on_a_terminal_one_line_says_where_to_look(workers: str, tiny_folder: Path) -> None:
     terminal, inside = pty.openpty()
-    command = [sys.executable, "-m", "e5_onnx.cli", "serve", tiny_folder, "--port", "0", "--workers", workers]
+    command = [
+        sys.executable,
+        "-m",
+        "e5_onnx.cli",
+        "serve",
+        str(tiny_folder),
+        "--port",
+        "0",
+        "--workers",
+        workers,
+    ]
     process = subprocess.Popen(command, stderr=inside)
     os.close(inside)
     shown = b""

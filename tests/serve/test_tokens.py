@@ -16,12 +16,11 @@ from e5_onnx.inference.engine import Engine, Request
 from e5_onnx.inference.options import Options
 from e5_onnx.opening import open_engine
 from e5_onnx.recipes import Recipe, Role, Template
-from e5_onnx.serve import tokens as tokens_module
 from e5_onnx.serve.errors import BadInputError, TooLargeError, TooLongError
 from e5_onnx.serve.seams import Seams
 from e5_onnx.serve.tokens import Tokeniser, Wish
 from e5_onnx.serve.turns import Steps
-from e5_onnx.tokens.lean_tokenizer import DOUBTFUL
+from e5_onnx.tokens.lean_tokenizer import DOUBTFUL, LeanTokenizer
 from e5_onnx.tokens.overflow import fit
 from e5_onnx.tokens.tokenization import OverflowPolicy, TextTokenizer, TokenizedText
 
@@ -154,7 +153,7 @@ def test_a_request_may_have_so_many_tokens(engine: Engine, tiny_folder: Path) ->
     assert counting.characters < 50_000
 
 
-class Lean(tokens_module.LeanTokenizer):
+class Lean(LeanTokenizer):
     """The lean tokenizer as far as it is asked here; it has loaded nothing."""
 
     name = "tokie"
