@@ -14,7 +14,13 @@ import pytest
 from runtime_folders import flip
 
 from e5_onnx import Embedder
-from e5_onnx.errors import IntegrityError, ModelLoadError, UnsafeFolderError
+from e5_onnx.errors import (
+    IntegrityError,
+    ManifestError,
+    MissingFileError,
+    ModelLoadError,
+    UnsafeFolderError,
+)
 from e5_onnx.inference.session import map_load_errors
 from e5_onnx.verify import verify_folder
 
@@ -170,4 +176,47 @@ def test_another_layout_is_not_the_hubs(moved: str, tiny_folder: Path, tmp_path:
     else:
         snapshot = snapshot.parent.rename(snapshot.parents[1] / "versions") / snapshot.name
     with pytest.raises(UnsafeFolderError, match="it is a link out of the folder"):
+        Embedder(snapshot)
+
+
+def a_link_to_a_device(place: Path) -> None:
+    place.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("name", ["e5.json", "model.onnx", WEIGHTS])
+@pytest.mark.parametrize("make", [os.mkfifo, a_link_to_a_device], ids=["pipe", "device"])
+@pytest.mark.parametrize("where", ["snapshot", "blobs"])
+def test_no_pipe_or_device_is_opened(
+    make: Callable[[Path], None], where: str, name: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """An open pipe would wait for a writer, and /dev/zero has no end."""
+    snapshot = snapshot_of(tiny_folder, tmp_path / "hub", shared=False)
+    place = snapshot / name if where == "snapshot" else (snapshot / name).resolve()
+    place.unlink()
+    make(place)
+    with pytest.raises(MissingFileError, match=f"has no {name}"):
+        Embedder(snapshot)
+
+
+@pytest.mark.parametrize("name", ["e5.json", "model.onnx", "tokenizer.json", "golden.npz"])
+def test_a_small_file_that_is_another_is_refused(name: str, tiny_folder: Path, tmp_path: Path) -> None:
+    """Though the link is the right one: blobs are named by a hash that nobody checks."""
+    snapshot = snapshot_of(tiny_folder, tmp_path / "hub", shared=False)
+    flip((snapshot / name).resolve(), 1)
+    with pytest.raises((IntegrityError, ManifestError)):
+        Embedder(snapshot)
+
+
+def test_a_link_that_is_changed_under_an_open_model_changes_nothing(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    snapshot = snapshot_of(tiny_folder, tmp_path / "hub", shared=False)
+    other = Path(shutil.copy(tiny_folder / WEIGHTS, tmp_path / "other"))
+    flip(other, 20_000)
+    with Embedder(snapshot, threads=1) as model:
+        before = model.embed_documents("moon")
+        link(snapshot / WEIGHTS, other)
+        (snapshot.parents[1] / "blobs").rename(tmp_path / "away")
+        np.testing.assert_array_equal(model.embed_documents("moon"), before)
+    with pytest.raises(MissingFileError):
         Embedder(snapshot)
