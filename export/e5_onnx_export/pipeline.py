@@ -33,7 +33,7 @@ def export(request: ExportRequest, progress: Progress | None = None) -> ExportRe
         progress: The receiver of progress reports; None for none.
 
     Returns:
-        What was made.
+        The report on the new folder.
 
     Raises:
         ExportError: A leaf of it; then nothing stands at `request.out` that did not stand there before.

@@ -51,7 +51,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the process holds after a call.
+    """The memory of the process after a call.
 
     Attributes:
         texts: Embedded so far.

@@ -56,7 +56,7 @@ class E5OnnxEncoder(AbsEncoder):  # type: ignore[misc]
 
         Args:
             folder: A model folder.
-            threads: Of the session; None chooses.
+            threads: The number of threads of the session; None chooses.
 
         Raises:
             FolderError: If it is not a sound model folder.
@@ -89,7 +89,7 @@ class E5OnnxEncoder(AbsEncoder):  # type: ignore[misc]
 
         Args:
             inputs: Batches with a list under `text`.
-            task_metadata: Of the task; its prompt is the instruction.
+            task_metadata: The task's facts; its prompt is the instruction.
             hf_split: Not needed.
             hf_subset: Not needed.
             prompt_type: The side, or None where a task has only one.
@@ -113,5 +113,5 @@ class E5OnnxEncoder(AbsEncoder):  # type: ignore[misc]
         return Side("raw") if prompt_type is None else Side("query")
 
     def close(self) -> None:
-        """Lets go of the model; a second call does nothing."""
+        """Releases the model; a second call does nothing."""
         self._model.close()

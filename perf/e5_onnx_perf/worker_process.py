@@ -18,8 +18,8 @@ class WorkerProcess:
     """A process with something loaded.
 
     Attributes:
-        name: What it runs, for messages.
-        loaded: What it said of loading.
+        name: The name of the program, for messages.
+        loaded: The program's report on loading.
     """
 
     def __init__(self, name: str, module: str, *arguments: str) -> None:

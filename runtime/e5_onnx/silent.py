@@ -35,7 +35,7 @@ def turn_off(environment: MutableMapping[str, str], imported: Container[str]) ->
         imported: Names of the modules that are imported already.
 
     Returns:
-        What holds then: `too late` if onnxruntime has read the environment already.
+        The state then: `too late` if onnxruntime has read the environment already.
     """
     chosen = environment.get(VARIABLE) or None
     if chosen is None:

@@ -63,7 +63,7 @@ def verify_folder(
         cache_dir: The cache of packed weights; None asks the environment.
 
     Returns:
-        What was checked.
+        The counts of what was checked.
 
     Raises:
         FolderError: A leaf of it: IntegrityError for a hash, a token or a vector that differs.

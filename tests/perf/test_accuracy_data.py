@@ -52,7 +52,7 @@ def test_languages_are_found_by_either_code() -> None:
 
 def test_translations_are_read(data: Path) -> None:
     found = read_translations(DataFolder(data), GERMAN)
-    assert list(zip(found.foreign, found.english, strict=True)) == TATOEBA["deu"]
+    assert list(zip(found.other, found.english, strict=True)) == TATOEBA["deu"]
     assert len(read_translations(DataFolder(data), GERMAN, 2).english) == 2
     with pytest.raises(DataError, match="tatoeba: there is no language 'en'"):
         read_translations(DataFolder(data), ENGLISH)
@@ -60,7 +60,7 @@ def test_translations_are_read(data: Path) -> None:
 
 def test_only_line_feeds_end_a_sentence(data: Path) -> None:
     add_file(data, "tatoeba/tatoeba.deu-eng.deu", "Ein\x0bs.\r\nZwei\u2028zwei.\nDrei.\nVier.\nFünf.\n")
-    assert read_translations(DataFolder(data), GERMAN).foreign[:2] == ["Ein\x0bs.", "Zwei\u2028zwei."]
+    assert read_translations(DataFolder(data), GERMAN).other[:2] == ["Ein\x0bs.", "Zwei\u2028zwei."]
 
 
 BAD_SENTENCES: dict[str, tuple[str | bytes, str]] = {
@@ -104,7 +104,7 @@ def home(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_serve
 
 def test_a_file_is_downloaded_once(home: DownloadedData, data: Path) -> None:
     found = read_translations(home, GERMAN)
-    assert len(found.foreign) == 5
+    assert len(found.other) == 5
     shutil.rmtree(data)
     assert read_translations(home, GERMAN) == found
     # What a task does not need is not downloaded.

@@ -46,8 +46,8 @@ def bitext_task() -> Any:
     from datasets import Dataset
 
     (task,) = mteb.get_tasks(tasks=["Tatoeba"], languages=["deu"])
-    foreign, english = zip(*TATOEBA["deu"], strict=True)
-    rows = Dataset.from_dict({"sentence1": foreign, "sentence2": english})
+    other, english = zip(*TATOEBA["deu"], strict=True)
+    rows = Dataset.from_dict({"sentence1": other, "sentence2": english})
     task.dataset, task.data_loaded = {"deu-eng": {"test": rows}}, True
     return task
 
@@ -81,11 +81,11 @@ def test_sts_is_what_our_own_scorer_says(exported) -> None:
 
 def test_bitext_is_what_our_own_scorer_says(exported) -> None:
     found = scores_of(encoder(exported.int8), bitext_task())
-    foreign, english = zip(*TATOEBA["deu"], strict=True)
+    other, english = zip(*TATOEBA["deu"], strict=True)
     with Embedder(exported.int8) as model:
         vectors = [
             model.embed_queries(list(texts), task="Retrieve parallel sentences.")
-            for texts in (foreign, english)
+            for texts in (other, english)
         ]
     named = nearest(*vectors)
     assert 100 * found["f1"] == pytest.approx(f1_items(named).mean(), abs=0.01)

@@ -53,7 +53,7 @@ def read_sentence_files(folder: Path, source: str) -> SentenceFiles:
         source: Its name, for messages.
 
     Returns:
-        What they say.
+        The settings of the files.
 
     Raises:
         UnsupportedModelError: If they ask for something other than mean or CLS pooling and normalisation.

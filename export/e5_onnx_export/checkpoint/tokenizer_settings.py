@@ -65,7 +65,7 @@ def read_tokenizer_settings(
         options: The options that sentence-transformers passes; they override tokenizer_config.json.
 
     Returns:
-        What they say.
+        The settings of the files.
 
     Raises:
         CheckpointError: If a file is damaged, or names a tokenizer of which no tokenizer.json is known to do

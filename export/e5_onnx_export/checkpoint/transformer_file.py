@@ -84,7 +84,7 @@ def read_transformer_file(folder: Path, config: Mapping[str, Any]) -> Transforme
         config: The contents of its config.json.
 
     Returns:
-        What it says; the defaults where there is none.
+        The settings of the file; the defaults where there is none.
 
     Raises:
         CheckpointError: If it is damaged, or asks for what the graph does not do.

@@ -67,7 +67,7 @@ def measure_parity(reference: Floats, vectors: Floats, reference_name: str) -> P
         reference_name: The name of the reference in the manifest.
 
     Returns:
-        The measures, each over all texts; the centred ones None where there is but one text.
+        The measures, each over all texts; the centred ones are None for a single text.
 
     Raises:
         ParityError: If the shapes differ, there is no text, or a vector is zero or not finite: then there is

@@ -39,7 +39,7 @@ def check_against_reference(context: ExportContext, folder: Path, tokenizer: Tex
     """Compares a folder's fp32 graph with the reference that the request names.
 
     Returns:
-        What was measured; not `checked` where the request says `none`.
+        The agreement with the reference; not `checked` where the request says `none`.
 
     Raises:
         ParityError: If it is out of bounds.

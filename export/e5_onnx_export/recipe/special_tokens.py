@@ -19,8 +19,8 @@ def special_tokens(tokenizer: bytes) -> dict[str, str]:
         tokenizer: A tokenizer.json that was read before.
 
     Returns:
-        Of `cls_token`, `sep_token`, `bos_token`, `eos_token`, `unk_token`, `pad_token` and `mask_token` those
-        that there are. Where the file has no token to pad with it is the closing one: padding is masked.
+        The tokens of the file among `cls_token`, `sep_token`, `bos_token`, `eos_token`, `unk_token`,
+        `pad_token` and `mask_token`. Without a padding token it is the closing one: padding is masked.
     """
     values = json.loads(tokenizer)
     added = [token["content"] for token in values.get("added_tokens") or ()]

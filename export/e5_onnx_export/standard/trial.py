@@ -69,7 +69,7 @@ def try_standard(context: ExportContext, folder: Path) -> Trial:
         folder: A whole standard folder.
 
     Returns:
-        What came out.
+        The result of the trial.
 
     Raises:
         ParityError: If a tool's vectors are too far away; it says which tool.

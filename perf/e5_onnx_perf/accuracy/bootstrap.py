@@ -25,8 +25,8 @@ class Resampled:
     """A measure's items and the models' statistics of them.
 
     Attributes:
-        clusters: Of each item.
-        statistics: Of each model, in one order.
+        clusters: The cluster of each item.
+        statistics: The statistic of each model, in one order.
     """
 
     clusters: Sequence[str]
@@ -47,7 +47,7 @@ def resample(measures: Sequence[Resampled], *, resamples: int, seed: int) -> lis
     Args:
         measures: All measures of one task.
         resamples: How often.
-        seed: Of the draws.
+        seed: The seed of the draws.
 
     Returns:
         For each measure float64 [models, resamples].

@@ -145,7 +145,7 @@ def _draws(parsed: argparse.Namespace) -> Draws:
 
 
 def _command(parsed: argparse.Namespace) -> str:
-    """What repeats it: the arguments that decide the figures, with folders by their names."""
+    """The command that repeats the run: its arguments decide the figures, folders go by their names."""
     named = [_name(spec) for spec in (parsed.reference, *parsed.candidates)]
     words = ["e5-perf", "accuracy", *named, "--out", parsed.out.name]
     for flag in ("tasks", "languages", "limit"):

@@ -25,7 +25,7 @@ class Draws:
 
     Attributes:
         resamples: How often.
-        seed: Of the generator.
+        seed: The seed of the generator.
     """
 
     resamples: int = RESAMPLES
@@ -71,8 +71,8 @@ def compare(
     """Compares every candidate with the reference.
 
     Args:
-        units: What was observed.
-        observations: Of each model, the reference first, one for each unit.
+        units: The units that were observed.
+        observations: One observation for each unit, by model, the reference first.
         margin: How much may be lost.
         draws: How the bootstrap draws.
 

@@ -18,11 +18,11 @@ _PUBLISHED: Final = "published.sha256"
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where the files of a data set are published, at a commit that does not change.
+    """The address of a data set's files, at a commit that does not change.
 
     Attributes:
         folder: Their folder in a data folder.
-        url: What their names follow.
+        url: The address without the files' names.
     """
 
     folder: str
@@ -85,8 +85,8 @@ class DownloadedData:
     """The published files, each downloaded when it is first asked for, and kept.
 
     Attributes:
-        cache: Where they are kept.
-        homes: Where they are published.
+        cache: The folder for downloads.
+        homes: The addresses of the data sets.
     """
 
     cache: Path
@@ -146,7 +146,7 @@ def open_data(data: Path | None, cache: Path) -> DataFiles:
 
     Args:
         data: A folder laid out like the published files, or None to download these.
-        cache: Where downloaded files are kept.
+        cache: The folder for downloads.
 
     Raises:
         DataError: If there is no such folder.

@@ -69,7 +69,7 @@ def fidelity_units(units: Sequence[Unit], limit: int | None) -> list[FidelityUni
     """Samples the texts of other units, evenly from each language, and adds long ones.
 
     Args:
-        units: Whose texts to take; English that is there as translation only is left out.
+        units: The units whose texts to take; English that is there as translation only is left out.
         limit: The most texts of a language, or None.
     """
     by_language: dict[str, dict[str, None]] = {}

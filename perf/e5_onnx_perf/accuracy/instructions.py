@@ -40,7 +40,7 @@ class Side:
     """How a text is given to a model.
 
     Attributes:
-        role: Of the text.
+        role: The role of the text.
         task: The instruction, where the recipe takes one.
     """
 
@@ -64,7 +64,7 @@ def sides_of(task: TaskName, recipe: Recipe, convention: Convention) -> Sides:
 
     Args:
         task: Not `fidelity`, whose texts are all documents.
-        recipe: Of the model.
+        recipe: The recipe of the model.
         convention: `official` or `reproduction`.
     """
     alike = task in _BOTH_SIDES_ALIKE

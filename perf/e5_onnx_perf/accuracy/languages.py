@@ -70,5 +70,5 @@ def find_language(code: str) -> Language:
 
 
 def language_name(code: str) -> str:
-    """What people call the language of a code, or the code itself where it is not of the data."""
+    """The English name of a language code, or the code itself where the data does not have it."""
     return _BY_CODE[code].name if code in _BY_CODE else code

@@ -21,21 +21,21 @@ class Loaded(Protocol):
         """Embeds texts, in order; those that are too long are cut."""
 
     def close(self) -> None:
-        """Lets go of the weights."""
+        """Releases the weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredModel:
-    """What is known of a model before its weights are loaded.
+    """The facts about a model that are known before its weights are loaded.
 
     Attributes:
         name: For tables.
         precision: As in e5.json; what a checkpoint is computed in.
-        size_bytes: Of its files.
+        size_bytes: The size of its files.
         dimension: Components of a vector.
-        recipe: What it writes around texts.
-        identity: What decides its vectors, with the versions of what computes them: one line of text.
-        fingerprint: Of a model folder; None for a checkpoint.
+        recipe: The prompts around texts.
+        identity: Everything that decides its vectors, with the versions of the libraries: one line of text.
+        fingerprint: The fingerprint of a model folder; None for a checkpoint.
         load: Loads the weights.
     """
 

@@ -29,7 +29,7 @@ class ObservationStore:
     folder: Path
 
     def find(self, identity: str, digest: str) -> dict[str, NDArray[Any]] | None:
-        """What a model made of a unit, or None if that is not known or cannot be read."""
+        """The observation of a unit by a model, or None if it is not known or cannot be read."""
         try:
             # NumPy leaves a file open that it opened itself and could not read.
             with self._file(identity, digest).open("rb") as opened, np.load(opened) as stored:

@@ -27,7 +27,7 @@ def open_models(specs: Sequence[str], *, threads: int | None = None) -> list[Mea
 
     Args:
         specs: Each a model folder, `torch:PATH_OR_ID` or `st:PATH_OR_ID`.
-        threads: Of each model; None chooses.
+        threads: The number of threads of each model; None chooses.
 
     Raises:
         FolderError: If a folder is not a sound model folder.

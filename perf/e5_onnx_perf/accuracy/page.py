@@ -42,7 +42,7 @@ def write_accuracy_page(values: Mapping[str, Any], path: Path) -> None:
 
 
 def _explain(row: Mapping[str, Any]) -> str:
-    """What a verdict rests on, where more than one language is judged."""
+    """The reason for a verdict, where more than one language is judged."""
     total, holds, fails = row["languages"], row["languages_hold"], row["languages_do_not_hold"]
     if holds == total:
         return f"Every language is within its margin; the average: {row['verdict_average']}."

@@ -23,13 +23,13 @@ FEWEST: Final = 2  # items of a task: fewer have no order
 
 @dataclass(frozen=True, slots=True)
 class AccuracyRequest:
-    """What is to be measured.
+    """The measurement that is asked for.
 
     Attributes:
-        tasks: Which tasks.
+        tasks: The tasks to measure.
         languages: Codes of two or three letters, or None for all that a task has.
         retrieval: Files of questions.
-        convention: What is written around texts.
+        convention: The prompts around texts.
         limit: Items of a task and language, the first, or None for all.
     """
 
@@ -46,9 +46,9 @@ def plan_units(request: AccuracyRequest, data: DataFiles, recipe: Recipe) -> lis
     Fidelity is measured on the texts of the other tasks; where there are none, on those of STS-B.
 
     Args:
-        request: What is asked for.
-        data: Where STS-B and Tatoeba are.
-        recipe: Of the models.
+        request: The measurement that is asked for.
+        data: The folder of STS-B and Tatoeba.
+        recipe: The recipe of the models.
 
     Raises:
         OptionError: If a language is not known, or a task has none of those that are asked for.

@@ -38,12 +38,12 @@ def accuracy_results(  # noqa: PLR0913 - each is a part of the file
 
     Args:
         models: The reference, then the candidates.
-        compared: What `compare` found of each candidate.
-        units: What was observed.
-        request: What was asked for.
+        compared: The comparison of each candidate.
+        units: The units that were observed.
+        request: The measurement that was asked for.
         margin: How much may be lost.
         draws: How the bootstrap drew.
-        command: That repeats it.
+        command: The command that repeats it.
     """
     cpu = cpu_facts()
     return {
@@ -73,7 +73,7 @@ def _model(model: MeasuredModel) -> dict[str, Any]:
 
 
 def _instructions(units: Sequence[Unit], model: MeasuredModel) -> dict[str, list[str]]:
-    """What stands around the texts of each task, both sides."""
+    """The prompts of each task, both sides."""
     found: dict[str, list[str]] = {}
     for unit in units:
         templates = (model.recipe.template(side.role, side.task) for _, side in unit.texts())

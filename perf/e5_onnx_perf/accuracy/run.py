@@ -15,13 +15,13 @@ from e5_onnx_perf.accuracy.units import Observation, Unit
 def observe_all(
     model: MeasuredModel, units: Sequence[Unit], store: ObservationStore, *, progress: Progress
 ) -> list[Observation]:
-    """What a model makes of every unit; its weights are loaded only if something is not known yet.
+    """A model's observation of every unit; its weights are loaded only if one is not known yet.
 
     Args:
         model: The model.
         units: The units.
-        store: Where observations are kept, each as soon as it is made.
-        progress: Where the units are counted.
+        store: The store of observations, each kept as soon as it is made.
+        progress: The display that counts units.
 
     Returns:
         One for each unit.

@@ -27,8 +27,8 @@ def spearman(found: Doubles, truth: Doubles) -> float:
     """Spearman's rank correlation x 100, as mteb's STS tasks report it; equal values share a rank.
 
     Args:
-        found: What the model says, float64 [n].
-        truth: What people say, float64 [n].
+        found: The model's scores, float64 [n].
+        truth: People's scores, float64 [n].
 
     Returns:
         -100 to 100; NaN if all values of either are the same.
@@ -86,7 +86,7 @@ def f1_items(found: Places) -> Doubles:
 
 
 def ranks_of_relevant(queries: Floats, documents: Floats, relevant: Places) -> Places:
-    """Where each query's one relevant document stands, 1 for the first; equals come before it.
+    """The rank of each query's one relevant document, 1 for the first; equals come before it.
 
     Args:
         queries: float32 [n, dimension], of length 1.

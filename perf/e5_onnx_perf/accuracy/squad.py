@@ -28,15 +28,15 @@ class RetrievalFile:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         documents: Every paragraph once.
         questions: The questions.
         relevant: The number of the document that answers each question.
-        clusters: Of each question, what stands for its paragraph in any language: parallel files give their
+        clusters: The cluster of each question: its paragraph in any language. Parallel files give their
             questions the same ids.
-        sha256: Of the file.
+        sha256: The hash of the file.
     """
 
     documents: list[str]

@@ -38,7 +38,7 @@ def read_pairs(data: DataFiles, language: str, limit: int | None = None) -> Pair
     """Reads `stsb/stsb-LANGUAGE-test.csv`.
 
     Args:
-        data: Where the file is.
+        data: The folder of the file.
         language: One of `LANGUAGES`.
         limit: Pairs to keep, the first; at least 1.
 

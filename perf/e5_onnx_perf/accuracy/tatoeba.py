@@ -14,11 +14,11 @@ class Translations:
     """One language's sentences.
 
     Attributes:
-        foreign: In the language.
+        other: Its sentences.
         english: Their translations, at the same places.
     """
 
-    foreign: list[str]
+    other: list[str]
     english: list[str]
 
 
@@ -26,7 +26,7 @@ def read_translations(data: DataFiles, language: Language, limit: int | None = N
     """Reads `tatoeba/tatoeba.XXX-eng.XXX` and its English half.
 
     Args:
-        data: Where the files are.
+        data: The folder of the files.
         language: One of `languages.TATOEBA`.
         limit: Sentences to keep, the first; at least 1.
 
@@ -36,12 +36,12 @@ def read_translations(data: DataFiles, language: Language, limit: int | None = N
     if language not in TATOEBA:
         raise DataError("tatoeba", f"there is no language {language.short!r}")
     stem = f"tatoeba/tatoeba.{language.tatoeba}-{ENGLISH.tatoeba}"
-    foreign, english = (_read_lines(data, f"{stem}.{code}") for code in (language.tatoeba, ENGLISH.tatoeba))
-    if len(foreign) != len(english):
+    other, english = (_read_lines(data, f"{stem}.{code}") for code in (language.tatoeba, ENGLISH.tatoeba))
+    if len(other) != len(english):
         raise DataError(
-            f"{stem}.{language.tatoeba}", f"it has {len(foreign)} lines, its English half has {len(english)}"
+            f"{stem}.{language.tatoeba}", f"it has {len(other)} lines, its English half has {len(english)}"
         )
-    return Translations(foreign[:limit], english[:limit])
+    return Translations(other[:limit], english[:limit])
 
 
 def _read_lines(data: DataFiles, name: str) -> list[str]:

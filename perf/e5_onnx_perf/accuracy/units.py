@@ -35,9 +35,9 @@ class Score:
     """One figure of a unit.
 
     Attributes:
-        language: Of the items: `de`, or `deu-eng` for finding the English translation of German.
+        language: The language of the items: `de`, or `deu-eng` for finding the English translation of German.
         metric: `spearman`, `accuracy`, `f1`, `ndcg@10`, `hit@1` or `mrr@10`.
-        statistic: What computes it.
+        statistic: The function that computes it.
     """
 
     language: str
@@ -58,7 +58,7 @@ class Unit(Protocol):
 
     @property
     def clusters(self) -> Sequence[str]:
-        """Of each item, what is drawn whole when items are resampled, in all languages at once."""
+        """The cluster of each item: it is drawn whole when items are resampled, in all languages at once."""
 
     def texts(self) -> list[tuple[Sequence[str], Side]]:
         """Every text that will be embedded, with how it is given."""
@@ -67,7 +67,7 @@ class Unit(Protocol):
         """Sha256 over all that decides the observation, but the model."""
 
     def observe(self, encode: Encode) -> Observation:
-        """What a model makes of the texts: small arrays that are kept."""
+        """A model's observation of the texts: small arrays that are kept."""
 
     def scores(self, observation: Observation) -> list[Score]:
         """The figures of what was observed."""
@@ -127,7 +127,7 @@ class BitextUnit:
     def texts(self) -> list[tuple[Sequence[str], Side]]:
         """Sentences and translations."""
         return [
-            (self.translations.foreign, self.sides.first),
+            (self.translations.other, self.sides.first),
             (self.translations.english, self.sides.second),
         ]
 
@@ -136,11 +136,11 @@ class BitextUnit:
         return digest(self)
 
     def observe(self, encode: Encode) -> Observation:
-        """What is nearest to each sentence, both ways."""
-        foreign, english = (encode(texts, side).vectors for texts, side in self.texts())
+        """The nearest sentence to each one, both ways."""
+        other, english = (encode(texts, side).vectors for texts, side in self.texts())
         return {
-            "to_english": scores.nearest(foreign, english),
-            "from_english": scores.nearest(english, foreign),
+            "to_english": scores.nearest(other, english),
+            "from_english": scores.nearest(english, other),
         }
 
     def scores(self, observation: Observation) -> list[Score]:
@@ -178,7 +178,7 @@ class RetrievalUnit:
         return digest(self, self.questions.relevant)
 
     def observe(self, encode: Encode) -> Observation:
-        """Where each question's paragraph stands."""
+        """The rank of each question's paragraph."""
         questions, documents = (encode(texts, side).vectors for texts, side in self.texts())
         relevant = np.array(self.questions.relevant, np.int64)
         return {"rank": scores.ranks_of_relevant(questions, documents, relevant)}

@@ -45,7 +45,7 @@ class Way:
     Attributes:
         name: For the table.
         nodes: CPUs of each node of a cluster; none for this process.
-        threads: Of each worker.
+        threads: The number of threads of each worker.
     """
 
     name: str

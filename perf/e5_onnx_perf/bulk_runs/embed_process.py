@@ -20,7 +20,7 @@ _EVERY_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class EmbedCommand:
-    """What is asked of `e5 bulk`.
+    """A command line of `e5 bulk`.
 
     Attributes:
         model: The model folder.
@@ -45,12 +45,12 @@ class EmbedCommand:
 
     @property
     def parts(self) -> Sequence[Path]:
-        """Of the output, those that are there: a file a shard, in order."""
+        """The parts of the output so far: a file a shard, in order."""
         return sorted(self.output.glob("part-*.parquet"))
 
     @property
     def tokens(self) -> int:
-        """Of all texts of the shards that are done."""
+        """The number of tokens of the shards that are done."""
         return sum(receipt.tokens for receipt in read_journal(OutputLayout(self.output).journal))
 
     def start(self) -> subprocess.Popen[str]:
@@ -75,7 +75,7 @@ class Moment:
 
     Attributes:
         seconds: Since its start.
-        shards: That were there.
+        shards: The number of shards so far.
         held: Its memory.
     """
 

@@ -32,7 +32,7 @@ def local_cluster(cpus: Sequence[int]) -> Iterator[Any]:
     """Starts a head that does no work, and nodes.
 
     Args:
-        cpus: Of each node.
+        cpus: The number of CPUs of each node.
 
     Yields:
         `ray.cluster_utils.Cluster`.

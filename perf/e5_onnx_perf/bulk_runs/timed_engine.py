@@ -17,7 +17,7 @@ class TimedEngine:
     """Another engine, with a clock.
 
     Attributes:
-        engine: That does the work.
+        engine: The engine that does the work.
         lanes: Shards that are worked on at once.
         started: When it was asked to begin.
         done: When each shard was done, and its tokens.

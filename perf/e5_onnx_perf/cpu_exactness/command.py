@@ -37,7 +37,7 @@ class EmulatedRun:
 
     Attributes:
         choice: `auto`, `always` or `never`.
-        exact_cpu: What the probe found.
+        exact_cpu: The result of the probe.
         exact_path: Whether the exact kernels were used.
         max_abs: Largest difference from the golden vectors.
         cosine_min: Least cosine with them.

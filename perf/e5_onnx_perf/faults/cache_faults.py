@@ -33,7 +33,7 @@ class _Model:
     Attributes:
         folder: The model folder.
         cache: The cache folder.
-        texts: What each process embeds.
+        texts: The texts that each process embeds.
         truth: Their vectors.
     """
 

@@ -107,10 +107,10 @@ class _Trial:
     """One run.
 
     Attributes:
-        command: That is run.
+        command: The command that is run.
         truth: The vectors of all rows, by what they are of.
-        outcome: Where harm is noted.
-        what: What is done, for sentences.
+        outcome: The record of harm.
+        what: The change, for sentences.
     """
 
     command: EmbedCommand
@@ -143,7 +143,7 @@ class _Trial:
         return f"done with {found or 'rows of both'}"
 
     def _rows(self) -> str | None:
-        """What the output is of; None for a mixture."""
+        """The input of the output; None for a mixture."""
         table = pa.concat_tables([pq.read_table(part) for part in self.command.parts])
         numbers = np.array([int(name[1:]) for name in table.column("id").to_pylist()])
         found = np.array(table.column("embedding").to_pylist(), np.float32)

@@ -63,10 +63,10 @@ class _Trial:
     """One kill.
 
     Attributes:
-        number: Of the trial.
-        out: Where the export goes.
-        sources: What is exported.
-        outcome: Where harm is noted.
+        number: The number of the trial.
+        out: The output folder of the export.
+        sources: The checkpoints to export.
+        outcome: The record of harm.
     """
 
     number: int
@@ -80,7 +80,7 @@ class _Trial:
         return self.number % 2 == 1
 
     def look(self) -> str:
-        """What there is after the kill, in some words."""
+        """The state after the kill, in some words."""
         if not self.out.exists():
             # Moved aside: the next export moves it back.
             aside = any(self.out.parent.glob(".out.replaced-*/e5.json"))

@@ -24,13 +24,13 @@ TOLERANCE: Final = 2e-6
 
 @dataclass(frozen=True)
 class Ground:
-    """Where a fault is tried.
+    """The place of a trial.
 
     Attributes:
         folder: A model folder, which is left as it is.
         scratch: An empty folder of the fault's own.
         trials: How many times.
-        seed: Of everything that is random.
+        seed: The seed of everything that is random.
     """
 
     folder: Path
@@ -40,7 +40,7 @@ class Ground:
 
     @cached_property
     def chance(self) -> np.random.Generator:
-        """What is random."""
+        """The source of everything that is random."""
         return np.random.default_rng(self.seed)
 
     def texts(self, count: int, *, seed: int = 0) -> list[str]:
@@ -57,11 +57,11 @@ class Ground:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of it.
+    """The result of all trials.
 
     Attributes:
         trials: How many there were.
-        seen: What happened, and how often.
+        seen: Counts of events.
         harm: Sentences, one for each thing that must not happen.
     """
 
@@ -80,7 +80,7 @@ class Fault:
     """A row of the table.
 
     Attributes:
-        text: What is done, and what must hold.
+        text: The fault, and the condition that must hold.
         trials: How many times by default.
         run: Does it.
     """

@@ -34,11 +34,11 @@ def run_fault(ground: Ground, outcome: Outcome) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What a process says of one mutant.
+    """A process's report on one mutant.
 
     Attributes:
         number: The mutant's.
-        found: What happened.
+        found: The event.
         harm: A sentence, None for no harm.
     """
 

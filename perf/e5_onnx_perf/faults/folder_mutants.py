@@ -34,7 +34,7 @@ class Mutant:
     Attributes:
         files: Contents by name; None for what is in `odd`.
         odd: Links by name with their targets; the empty target is a FIFO.
-        done: What was changed, for sentences.
+        done: The change, for sentences.
         resealed: Whether the hashes are those of the changed files.
     """
 

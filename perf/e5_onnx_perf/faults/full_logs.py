@@ -25,8 +25,8 @@ class _Case:
 
     Attributes:
         name: For sentences.
-        command: What is run.
-        stream: Which of its streams goes to the full disk.
+        command: The command line.
+        stream: The stream that goes to the full disk.
         is_done: Whether what it was asked for is there and right; None where that is what it prints.
     """
 

@@ -35,9 +35,9 @@ class Opener:
     """Opens a folder in three ways.
 
     Attributes:
-        folder: Where the mutant is.
+        folder: The folder of the mutant.
         truth: The vectors of the unchanged folder, float32 [texts, dimension].
-        fingerprint: Of the unchanged folder.
+        fingerprint: The fingerprint of the unchanged folder.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class Opener:
             return near(model.embed_documents(list(_TEXTS)), self.truth)
 
     def look(self, mutant: Mutant) -> tuple[str, str | None]:
-        """What happens, and the harm, None for none."""
+        """The event, and the harm, None for none."""
         plain = _outcome(self.is_right)
         if plain == "refused":
             return "refused", None
@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def judge(opener: Opener, mutant: Mutant) -> tuple[str, str | None]:
-    """What happens with a mutant, and the harm; any exception but an E5Error is harm."""
+    """The event of a mutant, and the harm; any exception but an E5Error is harm."""
     started = time.process_time()
     try:
         found, harm = opener.look(mutant)

@@ -29,12 +29,12 @@ _PROCESSES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What the process is asked for.
+    """The task of the process.
 
     Attributes:
         folder: The model folder.
-        texts: What is embedded.
-        chance: What is random.
+        texts: The texts to embed.
+        chance: The source of everything that is random.
         trials: How many times.
     """
 

@@ -25,8 +25,8 @@ class Ended:
 
     Attributes:
         code: Its exit code, negative for a signal; None if it had to be killed because it hung.
-        output: What it wrote to stdout.
-        said: What it wrote to stderr.
+        output: The text on stdout.
+        said: The text on stderr.
     """
 
     code: int | None
@@ -44,7 +44,7 @@ class Ended:
 
     @property
     def last_line(self) -> str:
-        """Of stderr."""
+        """The last line of stderr."""
         return (self.said.strip().splitlines() or [""])[-1]
 
 

@@ -23,7 +23,7 @@ PeerName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class PeerRow:
-    """Where a peer is.
+    """The module of a peer.
 
     Attributes:
         module: The module of this package that runs it.
@@ -49,11 +49,11 @@ BATCH: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class PeerSource:
-    """What a peer runs.
+    """The model that a peer runs.
 
     Attributes:
         checkpoint: A Hugging Face folder.
-        scratch: Where conversions are kept, so that a second load costs none.
+        scratch: The folder for conversions, so that a second load costs none.
     """
 
     checkpoint: Path
@@ -69,7 +69,7 @@ class LoadedEngine(Protocol):
 
     @property
     def precision(self) -> str:
-        """What its weights are stored in."""
+        """The storage type of its weights."""
 
     @property
     def disk_bytes(self) -> int:
@@ -84,7 +84,7 @@ class Peer(LoadedEngine, Protocol):
 
 
 class PeerModule(Protocol):
-    """What each module offers."""
+    """The functions that each module offers."""
 
     def prepare(self, source: PeerSource) -> Path:
         """Converts the checkpoint if that is not done yet, and returns what will be loaded."""

@@ -22,7 +22,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 
 def environment() -> Environment:
-    """Where templates are found.
+    """The environment that finds templates.
 
     Raises:
         MissingExtraError: If Jinja is not installed.

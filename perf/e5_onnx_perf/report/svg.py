@@ -84,8 +84,8 @@ def to_svg(figure: Figure, *, label: str) -> str:
     """The picture as an element to stand in a page.
 
     Args:
-        figure: What was drawn, in the colours of this module.
-        label: What it shows, for who cannot see it; also makes its ids its own.
+        figure: The drawing, in the colours of this module.
+        label: The text for people who cannot see it; it also makes the ids of the drawing unique.
     """
     import matplotlib as mpl
 

@@ -16,18 +16,18 @@ RECEIPT_BYTES: Final = 185
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What is known before.
+    """The facts that are known before.
 
     Attributes:
         tokens_per_core_second: Measured, of one core, on texts as long as these.
         tokens_per_text: The corpus's mean.
         bytes_per_text: The corpus's mean, compressed as it is stored.
-        dimension: Of a vector.
-        process_mb: What a worker process holds (10^6 bytes).
-        cores_per_process: That share it.
-        price: Of a core for an hour.
+        dimension: The dimension of a vector.
+        process_mb: The memory of a worker process (10^6 bytes).
+        cores_per_process: The number of cores that share a process.
+        price: The price of a core for an hour.
         efficiency: The cluster's rate beside that of one process on as many cores.
-        shard_seconds: What scheduling adds to a shard.
+        shard_seconds: The time that scheduling adds to a shard.
         shard_rows: Done or not done together.
     """
 
@@ -45,21 +45,21 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a corpus takes.
+    """The resources for a corpus.
 
     Attributes:
         texts: How many.
-        core_hours: Of computing.
+        core_hours: The hours of computing.
         cost: In the price's currency.
         days: With so many cores.
-        cores: That are assumed for `days`.
-        memory_gb: Of all worker processes together.
+        cores: The number of cores that `days` assumes.
+        memory_gb: The memory of all worker processes together.
         input_gb: Read, once.
         output_gb: Written, by type of component.
         megabits: Per second that all nodes read and write together while they work, with float32.
         shards: How many.
         journal_mb: The file of receipts.
-        scheduling_hours: Of the driver, which hands shards out one after another.
+        scheduling_hours: The hours of the driver, which hands shards out one after another.
     """
 
     texts: int
@@ -81,8 +81,8 @@ def need(texts: int, cores: int, setting: Setting) -> Need:
 
     Args:
         texts: How many.
-        cores: That work at once.
-        setting: What is known before.
+        cores: The number of cores that work at once.
+        setting: The facts that are known before.
     """
     rate = setting.tokens_per_core_second * setting.efficiency
     seconds = texts * setting.tokens_per_text / rate

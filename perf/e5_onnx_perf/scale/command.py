@@ -52,7 +52,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def need_table(needs: list[Need]) -> str:
-    """What each corpus takes, a column each."""
+    """The resources for each corpus, a column each."""
     rows = {
         "documents": [f"{each.texts:,}" for each in needs],
         "core-hours": [_short(each.core_hours) for each in needs],

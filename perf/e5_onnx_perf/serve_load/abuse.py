@@ -28,14 +28,14 @@ _PROBE_S: Final = 0.5
 
 @dataclass(slots=True)
 class Found:
-    """What happened.
+    """Counts of events.
 
     Attributes:
         answered: Good requests with the right vectors.
         wrong: Good requests with others.
         refused: Good requests that got another answer than vectors, by status: 429 is allowed, 500 is not.
         unanswered: Good requests without an answer, by what the client saw.
-        statuses: What broken requests got, by kind and status; 0 where the connection was closed.
+        statuses: Counts of broken requests, by kind and status; 0 where the connection was closed.
         memory_mb: The server's resident memory, each second.
         reconnected: Good requests that found their idle connection closed, and were right on a new one.
         health_s: Seconds until /health answered a new connection, each time it was asked.
@@ -63,11 +63,11 @@ class Target:
     """A server and what is right for it.
 
     Attributes:
-        url: Of the server.
-        key: That it wants.
-        texts: What good requests ask for.
+        url: The address of the server.
+        key: The key that it wants.
+        texts: The texts of good requests.
         truth: float32 [texts, dimension]: their vectors.
-        pid: Of its process, whose memory is watched.
+        pid: The process whose memory is watched.
     """
 
     url: str

@@ -33,7 +33,7 @@ _COUNTING: Final = threading.Lock()
 
 @dataclass(slots=True)
 class Killed:
-    """What the kills did.
+    """Counts of events around kills.
 
     Attributes:
         workers: Workers that were killed.
@@ -134,7 +134,7 @@ def _answer(target: Target, texts: Sequence[str]) -> dict[str, Any]:
 
 
 def _until(condition: Callable[[], T]) -> T:
-    """What a condition gives once it holds.
+    """The value of a condition once it holds.
 
     Raises:
         TimeoutError: If it does not.

@@ -25,7 +25,7 @@ _PAUSE_S: Final = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Of single texts, in milliseconds."""
+    """Latencies of single texts, in milliseconds."""
 
     p50_ms: float
     p95_ms: float

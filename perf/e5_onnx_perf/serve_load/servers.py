@@ -38,8 +38,8 @@ class ServerProcess:
             name: For tables.
             command: The command line.
             port: The port of this machine that it listens on.
-            keys: What clients have to send, or nothing.
-            stderr: Where its log goes; None for a temporary file.
+            keys: The keys that clients have to send, or nothing.
+            stderr: The file of its log; None for a temporary file.
 
         Raises:
             WorkerError: If it does not.
@@ -58,7 +58,7 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The id of the process."""
         return self._process.pid
 
     @property
@@ -108,7 +108,7 @@ def our_server(
         words: More of the command line.
         name: For tables.
         files: File descriptors that it may have, or None for as many as we.
-        keys: What clients have to send, or nothing.
+        keys: The keys that clients have to send, or nothing.
 
     Raises:
         WorkerError: If it does not start.

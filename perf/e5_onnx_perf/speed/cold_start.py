@@ -28,7 +28,7 @@ def measure_cold_start(spec: EngineSpec, *, files: Sequence[Path], rounds: int) 
 
     Args:
         spec: The engine.
-        files: What it reads of the model; dropped from the page cache before every second start.
+        files: The files of the model; dropped from the page cache before every second start.
         rounds: Starts of each kind.
 
     Returns:

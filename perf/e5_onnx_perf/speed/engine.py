@@ -36,7 +36,7 @@ class EngineSpec:
         engine: The engine's name.
         path: A model folder, or for a peer the checkpoint.
         threads: The number of threads it may use.
-        scratch: Where a peer keeps its converted model.
+        scratch: The folder for a peer's converted model.
     """
 
     engine: OwnName | PeerName
@@ -56,7 +56,7 @@ class EngineSpec:
 
     @property
     def source(self) -> PeerSource:
-        """What a peer loads."""
+        """The model that a peer loads."""
         return PeerSource(Path(self.path), Path(self.scratch))
 
     @property

@@ -34,9 +34,9 @@ class Timing:
     """Times of an engine on a workload.
 
     Attributes:
-        seconds: Of each round, of each request.
-        cpu_seconds: Of each round, of all requests.
-        tokens: Of each round.
+        seconds: The time of each round and request.
+        cpu_seconds: The CPU time of all requests of each round.
+        tokens: The number of tokens of each round.
     """
 
     seconds: Sequence[Sequence[float]]
@@ -46,11 +46,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured of an engine.
+    """The measurements of an engine.
 
     Attributes:
         spec: The engine.
-        loaded: What it said of loading.
+        loaded: The worker's report on loading.
         peak_mb: Largest resident memory while eight texts of 256 tokens are embedded.
         timings: By the name of the workload.
         vectors: float32 [texts, dimension] of the texts that all engines are compared on.
@@ -65,11 +65,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What is asked in a round.
+    """The requests of a round.
 
     Attributes:
         requests: The texts of each request, by workload.
-        tokens: Of all of them, by workload.
+        tokens: The number of tokens of all of them, by workload.
     """
 
     requests: dict[str, list[list[str]]]
@@ -78,7 +78,7 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was measured of all engines.
+    """The measurements of all engines.
 
     Attributes:
         engines: In their order.
@@ -103,10 +103,10 @@ def measure(
 
     Args:
         specs: The engines; one that cannot be loaded is reported as absent, with the reason.
-        workloads: What is timed.
+        workloads: The workloads to time.
         maker: Makes the texts, the same for all.
         rounds: How often each workload is run; one more is run first and not counted.
-        progress: Where rounds are counted.
+        progress: The display that counts rounds.
 
     Raises:
         WorkerError: If an engine that was loaded fails.

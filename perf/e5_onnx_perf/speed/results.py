@@ -32,11 +32,11 @@ def speed_results(
     """The values of speed.json.
 
     Args:
-        found: What was measured.
-        workloads: What was timed, in order.
-        threads: Of each engine.
-        rounds: That were counted.
-        command: That repeats it.
+        found: The measurements.
+        workloads: The workloads, in order.
+        threads: The number of threads of each engine.
+        rounds: The number of rounds that were counted.
+        command: The command that repeats it.
     """
     exact = _exact(found.engines)
     torch = next((engine for engine in found.engines if engine.spec.engine == _TORCH), None)
@@ -104,7 +104,7 @@ def _ratio(base: Timing, own: Timing) -> float:
 
 
 def _exact(engines: Sequence[Measured]) -> Measured:
-    """What vectors are compared with: an fp32 folder, or torch, or the first."""
+    """The engine whose vectors are the truth: an fp32 folder, or torch, or the first."""
     ours = [engine for engine in engines if engine.loaded["precision"] == "fp32" and not engine.spec.is_peer]
     peers = [engine for engine in engines if engine.spec.engine == _TORCH]
     return next(iter([*ours, *peers, *engines]))

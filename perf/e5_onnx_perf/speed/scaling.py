@@ -36,8 +36,8 @@ def measure_scaling(
     Args:
         spec: A model folder's engine.
         requests: The workload.
-        tokens: Of all of it.
-        rounds: Of each, in turn.
+        tokens: The number of tokens of all of it.
+        rounds: The number of rounds of each, in turn.
 
     Returns:
         Rows of `way` (`threads` of one batch, `callers` with a batch each, `processes` of one thread), `cpus`

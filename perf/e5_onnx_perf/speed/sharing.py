@@ -20,7 +20,7 @@ def measure_sharing(spec: EngineSpec, requests: Sequence[Sequence[str]]) -> list
 
     Args:
         spec: A model folder's engine.
-        requests: What each embeds first, so that every weight has been touched.
+        requests: The first requests of each, so that every weight has been touched.
 
     Returns:
         Rows of `way` (`own copies` or `shared cache`), `processes`, `load_s` (the median), and sums in 10^6

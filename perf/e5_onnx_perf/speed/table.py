@@ -18,7 +18,7 @@ _MEGABYTES: Final = {
 
 
 def speed_table(values: Values) -> str:
-    """What was measured, in Markdown: throughput, latency where it was timed singly, memory, start."""
+    """The measurements in Markdown: throughput, latency where it was timed singly, memory, start."""
     workloads = list(dict.fromkeys(row["workload"] for row in values["results"]))
     by = {(row["engine"], row["workload"]): row for row in values["results"]}
     memory = {row["engine"]: row for row in values["memory"]}

@@ -26,7 +26,7 @@ class TextMaker:
 
     Attributes:
         tokenizer: The checkpoint's own, without truncation and padding.
-        sentences: What they are made of, in turn.
+        sentences: The sentences that texts are made of, in turn.
     """
 
     tokenizer: Tokenizer
@@ -72,7 +72,7 @@ def text_maker(tokenizer: Path, data: Path | None) -> TextMaker:
 
 def _real(data: Path) -> list[str]:
     folder = DataFolder(data)
-    columns = [read_translations(folder, find_language(code)).foreign for code in LANGUAGES]
+    columns = [read_translations(folder, find_language(code)).other for code in LANGUAGES]
     # Language after language, so that every text of several sentences holds several of them.
     return [sentence for row in itertools.zip_longest(*columns) for sentence in row if sentence]
 

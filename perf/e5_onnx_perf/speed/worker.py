@@ -65,7 +65,7 @@ def _peak(engine: SpeedEngine, requests: Requests) -> Reply:
 
 
 def _held(engine: SpeedEngine, requests: Requests) -> Reply:
-    """What the process holds once it has embedded something; nothing is embedded when nothing is asked."""
+    """The memory of the process once it has embedded something; nothing is embedded when nothing is asked."""
     _time(engine, requests)
     return {"memory": asdict(memory()), "pss_mb": proportional_mb()}
 

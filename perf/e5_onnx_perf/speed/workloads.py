@@ -32,7 +32,7 @@ class Workload:
 
     @property
     def texts(self) -> int:
-        """Of all requests."""
+        """The number of texts of all requests."""
         return sum(map(len, self.requests))
 
     def make(self, maker: TextMaker, seed: int) -> list[list[str]]:

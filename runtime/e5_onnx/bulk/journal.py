@@ -36,9 +36,9 @@ class Receipt:
 
 
 def read_journal(path: Path) -> Iterator[Receipt]:
-    """Yields what is done.
+    """Yields the receipts of finished shards.
 
-    A line that was half written when the power went ends the journal: no whole line follows it.
+    A line that a power cut left half written ends the journal: no whole line follows it.
     """
     try:
         lines = path.read_bytes().split(b"\n")

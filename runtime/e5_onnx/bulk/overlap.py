@@ -32,7 +32,7 @@ def in_order(
         stop: When it is set, no further item is started: the results up to there end the iteration.
 
     Yields:
-        What `work` returns, in the order of the items.
+        The results of `work`, in the order of the items.
     """
     source = iter(items)
 

@@ -66,7 +66,7 @@ def run_bulk(
         stop: When it is set, what is computed is written and the run returns, with `left` in its summary.
 
     Returns:
-        What is there now.
+        The counts of rows after the run.
 
     Raises:
         BulkError: A leaf of it says what is wrong with input or output.

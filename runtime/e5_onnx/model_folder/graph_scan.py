@@ -42,7 +42,7 @@ def scan_graph(data: bytes, *, weights_size: int) -> GraphScan:
         weights_size: Bytes of model.onnx.data.
 
     Returns:
-        What was found.
+        The facts of the graph.
 
     Raises:
         ModelLoadError: If it is not an ONNX file.

@@ -1,9 +1,8 @@
-"""Which texts run next: fair between requests, in batches that one thread can hold in its cache.
+"""The order in which texts run: fair between requests, in batches that fit the cache of one thread.
 
-A request that has not had its turn yet goes first, so that a single query waits for one running batch and
-not for a request of two thousand texts; then the others get theirs, in turns: least served first would let
-the largest request wait for as long as smaller ones keep coming. A text's vector does not depend on what it
-runs with, so mixing requests has no side effect.
+A new request goes first, so that a single query waits for one running batch and not for a request of two
+thousand texts. The other requests take turns: with least served first, the largest request would wait as
+long as smaller ones keep coming. A text's vector does not depend on its batch, so requests may share one.
 """
 
 from __future__ import annotations
