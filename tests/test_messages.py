@@ -22,10 +22,7 @@ EXPORT = Path(__file__).parents[1] / "export" / "e5_onnx_export"
 EXPORT_LIBRARY = [file for file in sorted(EXPORT.rglob("*.py")) if file.parent.name != "cli"]
 PERF = Path(__file__).parents[1] / "perf" / "e5_onnx_perf"
 PERF_LIBRARY = [
-    file
-    for file in sorted(PERF.rglob("*.py"))
-    # What injects faults starts commands, and its findings name the flags of these.
-    if file.name != "cli.py" and not file.stem.endswith("command") and file.parent.name != "faults"
+    file for file in sorted(PERF.rglob("*.py")) if file.name != "cli.py" and not file.stem.endswith("command")
 ]
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 
@@ -75,7 +72,7 @@ def test_no_message_of_a_measurement_names_a_flag(file: Path) -> None:
 
 
 def test_a_measurement_refuses_parameters_by_their_names() -> None:
-    trees = [parsed(file) for file in PERF.rglob("*.py") if file.parent.name not in ("faults", "serve_load")]
+    trees = [parsed(file) for file in PERF.rglob("*.py")]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     refused = [call.args[0] for call in calls if ast.unparse(call.func) == "OptionError"]
     assert len(refused) > 10

@@ -66,7 +66,7 @@ def run(parsed: argparse.Namespace) -> int:
     """Runs the command; 1 if anything was harmed."""
     names = _names(parsed.only)
     if parsed.trials is not None and parsed.trials < 1:
-        raise OptionError("--trials", parsed.trials, "at least 1")
+        raise OptionError("trials", parsed.trials, "at least 1")
     open_folder(parsed.folder)
     if parsed.out is not None:
         parsed.out.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ def run(parsed: argparse.Namespace) -> int:
 def _names(given: str | None) -> list[str]:
     names = list(FAULTS) if given is None else given.split(",")
     if unknown := [name for name in names if name not in FAULTS]:
-        raise OptionError("--only", unknown[0], f"of {', '.join(FAULTS)}")
+        raise OptionError("only", unknown[0], f"of {', '.join(FAULTS)}")
     return names
 
 

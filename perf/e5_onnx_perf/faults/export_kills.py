@@ -1,4 +1,4 @@
-"""`e5-export` killed at random moments, with and without --force."""
+"""`e5-export` killed at random moments, with and without the replacement of a folder."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ class _Trial:
             self._expect(found == self.sources.new_export, "the next export wrote another model")
 
     def _expect(self, holds: bool, otherwise: str) -> None:
-        how = "with --force" if self.forced else "without --force"
-        self.outcome.expect(holds, f"kill {self.number}, {how}: {otherwise}")
+        trial = f"kill {self.number}, force={self.forced}"
+        self.outcome.expect(holds, f"{trial}: {otherwise}")
 
 
 def _kill_one(trial: _Trial, chance: np.random.Generator, seconds: float) -> bool:

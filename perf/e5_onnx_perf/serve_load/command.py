@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command; 1 if anything was wrong or stayed unanswered."""
     if parsed.seconds <= 0:
-        raise OptionError("--seconds", parsed.seconds, "more than 0")
+        raise OptionError("seconds", parsed.seconds, "more than 0")
     maker = text_maker(parsed.folder / TOKENIZER_NAME, parsed.data)
     progress = TerminalProgress()
     with ExitStack() as stack:
