@@ -10,11 +10,13 @@ from typing import Final
 import pytest
 from our_source import PACKAGES, ROOT, modules, parsed
 
-# The exporter imports the runtime, so that their names meet.
-TOGETHER: Final = ("e5_onnx", "e5_onnx_export")
+# Each imports the one before, so that their names meet.
+TOGETHER: Final = ("e5_onnx", "e5_onnx_export", "e5_onnx_perf")
 
-# What modules offer under one name because they are used alike: commands, and readers of file formats.
-ALIKE: Final = {"main", "run", "add_parser", "open_rows", "survey"}
+# Names of what modules have alike: commands, readers of file formats, faults, and other engines.
+ALIKE: Final = {
+    "main", "run", "add_parser", "add_arguments", "open_rows", "survey", "run_fault", "prepare", "load",
+}  # fmt: skip
 
 
 def classes(module: ast.Module) -> Iterator[str]:

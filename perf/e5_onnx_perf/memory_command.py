@@ -34,10 +34,10 @@ _SETTLING: Final = 100  # texts
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--batches", type=int, default=200, help="calls (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a model folder")
+    parser.add_argument("--batches", type=int, default=200, help="number of calls (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the lengths (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON (default: text)")
 
 
 def run(parsed: argparse.Namespace) -> int:

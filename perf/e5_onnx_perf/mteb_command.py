@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from e5_onnx.errors import MissingExtraError, OptionError
 from e5_onnx_export.cards.parts import table
-from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.accuracy.results import write_values
 from e5_onnx_perf.errors import TaskRunError
 
 TEXT: Final = """\
@@ -29,11 +29,17 @@ _PERCENT: Final = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--tasks", required=True, metavar="NAMES", help="mteb's names, such as STS17,Tatoeba")
-    parser.add_argument("--languages", metavar="CODES", help="mteb's codes, such as deu,fra; default: all")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where all of mteb's results go, as JSON")
-    parser.add_argument("--threads", type=int, help="default: all CPUs it may use")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a model folder")
+    parser.add_argument(
+        "--tasks", required=True, metavar="NAMES", help="mteb's names of tasks, such as STS17,Tatoeba"
+    )
+    parser.add_argument(
+        "--languages", metavar="CODES", help="mteb's codes of languages, such as deu,fra (default: all)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="file for mteb's results, JSON (default: none)"
+    )
+    parser.add_argument("--threads", type=int, help="threads of the model (default: all CPUs it may use)")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -45,7 +51,7 @@ def run(parsed: argparse.Namespace) -> int:
     model = E5OnnxEncoder(parsed.folder, threads=parsed.threads)
     results = evaluate(model, tasks)
     if parsed.out is not None:
-        write_json({"model": model.mteb_model_meta.name, "revision": model.mteb_model_meta.revision,
+        write_values({"model": model.mteb_model_meta.name, "revision": model.mteb_model_meta.revision,
                     "results": results}, parsed.out)  # fmt: skip
     sys.stdout.write(score_table(results))
     return 0

@@ -10,7 +10,7 @@ import pytest
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.faults import folder_fuzz
 from e5_onnx_perf.faults.folder_mutants import Mutant, make_mutant, restore
-from e5_onnx_perf.faults.fuzz_worker import Opener, judge
+from e5_onnx_perf.faults.fuzz_worker import Opener, judge_mutant
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_other_vectors_are_harm_where_a_check_passes(
 
     monkeypatch.setattr(Opener, "is_right", is_right)
     opener = Opener(Path(), None, "pin")  # type: ignore[arg-type]
-    assert judge(opener, Mutant({}, resealed=resealed)) == (found, harm)
+    assert judge_mutant(opener, Mutant({}, resealed=resealed)) == (found, harm)
 
 
 def test_another_exception_is_harm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_another_exception_is_harm(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Opener, "is_right", fail)
     opener = Opener(Path(), None, "pin")  # type: ignore[arg-type]
-    assert judge(opener, Mutant({})) == ("another exception", "KeyError: 'x'")
+    assert judge_mutant(opener, Mutant({})) == ("another exception", "KeyError: 'x'")
 
 
 def worker(lines: str) -> list[str]:

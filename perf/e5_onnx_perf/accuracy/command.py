@@ -20,7 +20,7 @@ from e5_onnx_perf.accuracy.open_models import open_models
 from e5_onnx_perf.accuracy.page import require_page_tools, write_accuracy_page
 from e5_onnx_perf.accuracy.plan import FEWEST, AccuracyRequest, plan_units
 from e5_onnx_perf.accuracy.published import published_table
-from e5_onnx_perf.accuracy.results import accuracy_results, write_json
+from e5_onnx_perf.accuracy.results import accuracy_results, write_values
 from e5_onnx_perf.accuracy.run import observe_all
 from e5_onnx_perf.accuracy.scores import require_scipy
 from e5_onnx_perf.accuracy.squad import name_retrieval_file
@@ -47,37 +47,54 @@ EXAMPLE: Final = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("reference", metavar="REFERENCE")
-    parser.add_argument("candidates", metavar="CANDIDATE", nargs="+")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results are written")
-    parser.add_argument("--tasks", help=f"of {','.join(TASKS)}; default: all that have data")
-    parser.add_argument("--languages", metavar="CODES", help="of two or three letters; default: all")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="a folder that holds stsb/ and tatoeba/")
+    parser.add_argument("reference", metavar="REFERENCE", help="a model folder, or torch:CHECKPOINT")
+    parser.add_argument("candidates", metavar="CANDIDATE", nargs="+", help="model folders to compare with it")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    parser.add_argument("--tasks", help=f"tasks, of {','.join(TASKS)} (default: all that have data)")
+    parser.add_argument(
+        "--languages", metavar="CODES", help="codes of two or three letters (default: all languages)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder that holds stsb/ and tatoeba/ (default: a download)",
+    )
     parser.add_argument(
         "--retrieval",
         action="append",
         default=[],
         metavar="[LANG=]FILE",
-        help="SQuAD-format JSON; LANG else from the name, as in questions.de.json; may be given again",
+        help="own questions, SQuAD-format JSON; LANG is in the name otherwise, as in questions.de.json; "
+        "may be given again (default: none)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="items of each task and language, the first")
-    parser.add_argument("--seed", type=int, default=0, help="of the resampling (default: %(default)s)")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="number of items of each task and language (default: all)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resampling (default: %(default)s)")
     parser.add_argument(
         "--margin",
         default="0.5,1.0",
         metavar="AVERAGE[,LANGUAGE]",
-        help="points that may be lost on average and in any language (default: %(default)s)",
+        help="largest loss in points, on average and in any language (default: %(default)s)",
     )
     parser.add_argument(
         "--convention",
         choices=CONVENTIONS,
         default="official",
-        help="what is written around texts: the authors' recommendation, or what published figures were made "
-        "with (default: %(default)s)",
+        help="prompts: those that the authors recommend, or those of the published figures "
+        "(default: %(default)s)",
     )
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="default: %(default)s")
-    parser.add_argument("--threads", type=int, help="of each model; default: all CPUs it may use")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="where data and vectors are kept")
+    parser.add_argument(
+        "--resamples", type=int, default=RESAMPLES, help="number of bootstrap samples (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, help="threads of each model (default: all CPUs it may use)")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder for downloads and vectors (default: the user's cache folder)",
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -110,7 +127,7 @@ def write_accuracy_results(values: dict[str, Any], out: Path) -> str:
         f"`{values['command']}`\n",
     )
     table = "\n".join(part for part in parts if part)
-    write_json(values, out / RESULTS_NAME)
+    write_values(values, out / RESULTS_NAME)
     (out / TABLE_NAME).write_text(table, "utf-8")
     write_accuracy_page(values, out / PAGE_NAME)
     return table

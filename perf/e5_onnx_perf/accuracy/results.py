@@ -63,7 +63,7 @@ def accuracy_results(  # noqa: PLR0913 - each is a part of the file
     }
 
 
-def write_json(values: Mapping[str, Any], path: Path) -> None:
+def write_values(values: Mapping[str, Any], path: Path) -> None:
     """Writes a JSON file, all of it or nothing."""
     write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", path)
 

@@ -57,9 +57,9 @@ class Timed:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("--hidden", type=int, default=1024, help="default: %(default)s")
-    parser.add_argument("--heads", type=int, default=16, help="default: %(default)s")
-    parser.add_argument("--threads", type=int, help="default: all CPUs it may use")
+    parser.add_argument("--hidden", type=int, default=1024, help="hidden size (default: %(default)s)")
+    parser.add_argument("--heads", type=int, default=16, help="attention heads (default: %(default)s)")
+    parser.add_argument("--threads", type=int, help="threads of the session (default: all CPUs it may use)")
 
 
 def run(parsed: argparse.Namespace) -> int:

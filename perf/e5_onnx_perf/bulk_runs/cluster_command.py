@@ -15,7 +15,7 @@ from e5_onnx.bulk.run import embed_here, run_bulk
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx_export.cards.parts import table
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.accuracy.results import write_values
 from e5_onnx_perf.bulk_runs.command_line import (
     BulkFigures,
     add_shared_arguments,
@@ -70,7 +70,7 @@ WAYS: Final = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_shared_arguments(parser, rows=_ROWS, results=_RESULTS)
-    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="rounds of each (default: %(default)s)")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -83,7 +83,7 @@ def run(parsed: argparse.Namespace) -> int:
         values = _measure(parsed.folder, corpus, tiny, rounds=parsed.rounds)
     values["rows"] = parsed.rows
     if parsed.out is not None:
-        write_json(values, parsed.out / _RESULTS)
+        write_values(values, parsed.out / _RESULTS)
     sys.stdout.write(_table(values))
     return 0
 

@@ -18,10 +18,15 @@ BulkFigures = dict[str, Any]
 
 def add_shared_arguments(parser: argparse.ArgumentParser, *, rows: int, results: str) -> None:
     """Adds the folder, the data, the corpus's size (so many rows by default) and where results go."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--data", type=Path, metavar="DIR", help="a folder that holds tatoeba/; else words")
-    parser.add_argument("--rows", type=int, default=rows, help="of the corpus (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where {results} is written")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a model folder")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder that holds tatoeba/ (default: made-up texts of seeded words)",
+    )
+    parser.add_argument("--rows", type=int, default=rows, help="rows of the corpus (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"folder for {results} (default: none)")
 
 
 def require_at_least(parsed: argparse.Namespace, least: Mapping[str, int]) -> None:

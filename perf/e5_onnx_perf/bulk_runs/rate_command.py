@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.accuracy.results import write_values
 from e5_onnx_perf.bulk_runs.command_line import (
     BulkFigures,
     add_shared_arguments,
@@ -38,7 +38,7 @@ _RESULTS: Final = "bulk.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add_shared_arguments(parser, rows=_ROWS, results=_RESULTS)
-    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="rounds of each (default: %(default)s)")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def run(parsed: argparse.Namespace) -> int:
     with open_corpus(parsed) as corpus:
         values = _measure(parsed.folder, corpus, rows=parsed.rows, rounds=parsed.rounds)
     if parsed.out is not None:
-        write_json(values, parsed.out / _RESULTS)
+        write_values(values, parsed.out / _RESULTS)
     sys.stdout.write(_told(values))
     return 0
 

@@ -28,11 +28,20 @@ EXAMPLE: Final = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("out", metavar="OUT", type=Path)
-    parser.add_argument("--size", choices=get_args(Size), help="of a seeded one (default: large)")
-    parser.add_argument("--seed", type=int, help="of weights or of outlier channels (default: 0)")
-    parser.add_argument("--from", dest="base", choices=[DEMO], help="real weights instead of seeded ones")
-    parser.add_argument("--outliers", type=float, metavar="FACTOR", help="needs --from")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder to write")
+    parser.add_argument(
+        "--size", choices=get_args(Size), help="size of a model with random weights (default: large)"
+    )
+    parser.add_argument("--seed", type=int, help="seed of weights or of outlier channels (default: 0)")
+    parser.add_argument(
+        "--from", dest="base", choices=[DEMO], help="source of real weights (default: random weights)"
+    )
+    parser.add_argument(
+        "--outliers",
+        type=float,
+        metavar="FACTOR",
+        help="factor by which some channels grow; needs --from (default: none)",
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:

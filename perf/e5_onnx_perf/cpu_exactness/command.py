@@ -52,8 +52,8 @@ class EmulatedRun:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--cpu", default="Haswell", help="qemu's name of a CPU (default: %(default)s)")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a model folder")
+    parser.add_argument("--cpu", default="Haswell", help="a CPU by qemu's name (default: %(default)s)")
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -15,7 +15,8 @@ import numpy as np
 
 from e5_onnx import Embedder
 from e5_onnx.prepacked.cache import PrepackedCache
-from e5_onnx_perf.faults.fault import Floats, Ground, Outcome, near
+from e5_onnx_export.arrays import Floats
+from e5_onnx_perf.faults.fault import Ground, Outcome, near
 from e5_onnx_perf.faults.program import end, kill, module, start, until
 from e5_onnx_perf.faults.small_disk import limit_files, small_disk
 
@@ -27,7 +28,7 @@ _TWO_HOURS: Final = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Model:
+class _CachedModel:
     """A model folder, a cache for it, and what is right.
 
     Attributes:
@@ -72,11 +73,11 @@ class _Model:
         return len(listed)
 
 
-def _models(ground: Ground) -> Iterator[_Model]:
+def _models(ground: Ground) -> Iterator[_CachedModel]:
     texts = ground.texts(3)
     truth = ground.truth(texts)
     for number in range(ground.trials):
-        yield _Model(ground.folder, ground.scratch / f"cache-{number}", texts, truth)
+        yield _CachedModel(ground.folder, ground.scratch / f"cache-{number}", texts, truth)
 
 
 def run_races(ground: Ground, outcome: Outcome) -> None:
@@ -131,7 +132,7 @@ def run_kills(ground: Ground, outcome: Outcome) -> None:
 
 def _seconds(ground: Ground) -> float:
     """How long a process needs that makes the cache."""
-    model = _Model(ground.folder, ground.scratch / "first", ["text"], ground.truth(["text"]))
+    model = _CachedModel(ground.folder, ground.scratch / "first", ["text"], ground.truth(["text"]))
     process, started = model.start(), time.monotonic()
     model.judge(process, Outcome(), what="first")
     return time.monotonic() - started

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from e5_onnx_export.arrays import Floats
 from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand
-from e5_onnx_perf.faults.fault import TOLERANCE, Floats, Ground, Outcome
+from e5_onnx_perf.faults.fault import TOLERANCE, Ground, Outcome
 from e5_onnx_perf.faults.program import Ended, end, held, let_go_on, run, start, until
 
 _ROWS: Final = 600
@@ -98,12 +99,12 @@ def run_fault(ground: Ground, outcome: Outcome) -> None:
         made = _Change(place / f"in.{name}", _FORMATS[name], old, new)
         made.write(made.file, old)
         command = EmbedCommand(ground.folder, made.file, place / "out", _SHARD_ROWS)
-        trial = _Trial(command, truth, outcome, f"{name}, {change.__name__} (trial {number})")
+        trial = _ChangedRun(command, truth, outcome, f"{name}, {change.__name__} (trial {number})")
         trial.run(lambda change=change, made=made: change(made))  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class _ChangedRun:
     """One run.
 
     Attributes:

@@ -16,7 +16,7 @@ from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand
 from e5_onnx_perf.faults.bulk_kills import content
 from e5_onnx_perf.faults.fault import Ground, Outcome, near
 from e5_onnx_perf.faults.program import e5, end, held, let_go_on, module, run, start, until
-from e5_onnx_perf.serve_load.servers import ServerProcess, embed, free_port
+from e5_onnx_perf.serve_load.servers import ServerProcess, ask_vectors, free_port
 
 _DAY_S: Final = 86_400
 _JUMPS_S: Final = (_DAY_S, -_DAY_S, 0)
@@ -52,7 +52,7 @@ def _clock(ground: Ground) -> _Clock:
     return clock
 
 
-def run_bulk(ground: Ground, outcome: Outcome) -> None:
+def run_in_bulk(ground: Ground, outcome: Outcome) -> None:
     """`e5 bulk` writes the bytes of a run with a steady clock."""
     corpus, clock = ground.scratch / "corpus.parquet", _clock(ground)
     write_corpus(corpus, _ROWS, model=ground.folder, data=None)
@@ -121,7 +121,7 @@ def run_server(ground: Ground, outcome: Outcome) -> None:
         for number in range(ground.trials):
             clock.move(_JUMPS_S[number % len(_JUMPS_S)])
             outcome.trials += 1
-            found = embed(server.url, texts)
+            found = ask_vectors(server.url, texts)
             outcome.expect(near(found, truth), f"after jump {number}: wrong vectors")
             outcome.seen["answered"] += 1
         code = server.stop()

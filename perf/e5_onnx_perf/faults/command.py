@@ -12,7 +12,7 @@ from typing import Any, Final
 from e5_onnx.errors import OptionError
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.accuracy.results import write_values
 from e5_onnx_perf.faults import (
     bulk_kills,
     cache_faults,
@@ -41,7 +41,7 @@ FAULTS: Final = {
     "cache-races": Fault("four processes make the cache at once", 10, cache_faults.run_races),
     "cache-kills": Fault("a process is killed while it makes the cache", 25, cache_faults.run_kills),
     "cache-full": Fault("the cache has less room than it needs", 25, cache_faults.run_full_disks),
-    "clock-bulk": Fault("the clock jumps by a day while `e5 bulk` runs", 10, clock_jumps.run_bulk),
+    "clock-bulk": Fault("the clock jumps by a day while `e5 bulk` runs", 10, clock_jumps.run_in_bulk),
     "clock-cache": Fault("the clock jumps by a day while the cache is made", 10, clock_jumps.run_cache),
     "clock-server": Fault("the clock jumps by a day while `e5 serve` runs", 50, clock_jumps.run_server),
     "forks": Fault("a process forks while it has an open model", 50, open_models.run_forks),
@@ -55,11 +55,17 @@ _RESULTS: Final = "faults.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--only", metavar="NAMES", help=f"of {', '.join(FAULTS)} (default: all)")
-    parser.add_argument("--trials", type=int, metavar="N", help="of each (default: its own number)")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, metavar="DIR", help=f"where {_RESULTS} is written")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a model folder")
+    parser.add_argument(
+        "--only", metavar="NAMES", help=f"faults to try, of {', '.join(FAULTS)} (default: all)"
+    )
+    parser.add_argument(
+        "--trials", type=int, metavar="N", help="trials of each fault (default: its own number)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of all random choices (default: %(default)s)"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"folder for {_RESULTS} (default: none)")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -76,7 +82,7 @@ def run(parsed: argparse.Namespace) -> int:
         rows.append(_try(name, parsed))
         sys.stdout.write(_line(rows[-1]))
     if parsed.out is not None:
-        write_json({"faults": rows}, parsed.out / _RESULTS)
+        write_values({"faults": rows}, parsed.out / _RESULTS)
     return int(any(row["harm"] for row in rows))
 
 

@@ -34,7 +34,7 @@ def run_fault(ground: Ground, outcome: Outcome) -> None:
     """Kills exports; every second one is to replace a folder."""
     sources, seconds = _sources(ground.scratch, ground.folder)
     for number in range(ground.trials):
-        trial = _Trial(number, ground.scratch / f"trial-{number}" / "out", sources, outcome)
+        trial = _ExportTrial(number, ground.scratch / f"trial-{number}" / "out", sources, outcome)
         trial.out.parent.mkdir()
         if trial.forced:
             finish(_command(sources.old, trial.out))
@@ -59,7 +59,7 @@ def _command(source: Path, out: Path, *, force: bool = False) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class _ExportTrial:
     """One kill.
 
     Attributes:
@@ -111,7 +111,7 @@ class _Trial:
         self.outcome.expect(holds, f"{trial}: {otherwise}")
 
 
-def _kill_one(trial: _Trial, chance: np.random.Generator, seconds: float) -> bool:
+def _kill_one(trial: _ExportTrial, chance: np.random.Generator, seconds: float) -> bool:
     """Whether the kill came before the end."""
     process = start(_command(trial.sources.new, trial.out, force=trial.forced))
     if chance.random() < _AT_THE_END:

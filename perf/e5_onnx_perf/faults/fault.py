@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from e5_onnx import Embedder
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
+from e5_onnx_export.arrays import Floats
 from e5_onnx_perf.speed.texts import text_maker
-
-Floats = NDArray[np.float32]
 
 # The same texts in another process may be cut into other batches.
 TOLERANCE: Final = 2e-6

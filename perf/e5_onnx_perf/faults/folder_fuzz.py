@@ -33,7 +33,7 @@ def run_fault(ground: Ground, outcome: Outcome) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _Judged:
     """A process's report on one mutant.
 
     Attributes:
@@ -47,9 +47,9 @@ class _Row:
     harm: str | None
 
 
-def _lane(ground: Ground, lane: int) -> list[_Row]:
+def _lane(ground: Ground, lane: int) -> list[_Judged]:
     """Returns the rows of every second mutant. If a process dies, a new one resumes at the next mutant."""
-    rows: list[_Row] = []
+    rows: list[_Judged] = []
     scratch, first = ground.scratch / f"mutant-{lane}", lane
     while first < ground.trials:
         rows += _worker(scratch, ground.folder, scratch, ground.seed, first, _PROCESSES, ground.trials)
@@ -57,7 +57,7 @@ def _lane(ground: Ground, lane: int) -> list[_Row]:
     return rows
 
 
-def _worker(scratch: Path, *words: object) -> Iterator[_Row]:
+def _worker(scratch: Path, *words: object) -> Iterator[_Judged]:
     """The rows of one process, with one for the mutant that it dies of or hangs at.
 
     Raises:
@@ -78,7 +78,7 @@ def _worker(scratch: Path, *words: object) -> Iterator[_Row]:
     with process:
         for line in process.stdout:
             if not line.startswith("begin "):
-                yield _Row(**json.loads(line))
+                yield _Judged(**json.loads(line))
                 continue
             begun = int(line.removeprefix("begin "))
             timer.cancel()
@@ -91,4 +91,6 @@ def _worker(scratch: Path, *words: object) -> Iterator[_Row]:
     if begun < 0:
         raise WorkerError("fuzz_worker", ended.crash or ended.last_line)
     crash = f"hung for {_HANGS_AFTER_S:.0f} s" if hung.is_set() else ended.crash
-    yield _Row(begun, "a hang" if hung.is_set() else "a crash", f"mutant {begun}: {crash or ended.last_line}")
+    yield _Judged(
+        begun, "a hang" if hung.is_set() else "a crash", f"mutant {begun}: {crash or ended.last_line}"
+    )

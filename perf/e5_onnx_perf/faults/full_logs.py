@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from e5_onnx import E5Error, verify_folder
+from e5_onnx_export.arrays import Floats
 from e5_onnx_perf.faults.checkpoint import write_tiny_checkpoint
-from e5_onnx_perf.faults.fault import Floats, Ground, Outcome, near
+from e5_onnx_perf.faults.fault import Ground, Outcome, near
 from e5_onnx_perf.faults.program import e5, e5_export, end, start
-from e5_onnx_perf.serve_load.servers import ServerProcess, embed, free_port
+from e5_onnx_perf.serve_load.servers import ServerProcess, ask_vectors, free_port
 
 _FULL: Final = Path("/dev/full")
 
@@ -91,7 +92,7 @@ def _judge_server(ground: Ground, workers: int, outcome: Outcome) -> None:
         _FULL.open("w") as full,
         ServerProcess("e5 serve", e5("serve", ground.folder, *words), port, stderr=full) as server,
     ):
-        found = embed(server.url, texts)
+        found = ask_vectors(server.url, texts)
         code = server.stop()
     outcome.trials += 1
     name = f"serve, {workers} workers, full stderr"

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from e5_onnx import E5Error, Embedder, verify_folder
-from e5_onnx_perf.faults.fault import Floats, near
+from e5_onnx_export.arrays import Floats
+from e5_onnx_perf.faults.fault import near
 from e5_onnx_perf.faults.folder_mutants import Mutant, make_mutant, restore
 
 _TEXTS: Final = ("moon", "the river is wide")
@@ -94,7 +95,7 @@ def main() -> None:
         rows.write(f"begin {number}\n")
         mutant = make_mutant(original, seed, number)
         mutant.write(scratch, original)
-        found, harm = judge(opener, mutant)
+        found, harm = judge_mutant(opener, mutant)
         if harm is None and _peak_mb() - held > MEMORY_LIMIT_MB:
             harm = f"it took {_peak_mb() - held:.0f} MB"
         what = f"mutant {number} ({', '.join(mutant.done)}{'; new hashes' if mutant.resealed else ''})"
@@ -103,7 +104,7 @@ def main() -> None:
         restore(scratch, original, mutant)
 
 
-def judge(opener: Opener, mutant: Mutant) -> tuple[str, str | None]:
+def judge_mutant(opener: Opener, mutant: Mutant) -> tuple[str, str | None]:
     """The event of a mutant, and the harm; any exception but an E5Error is harm."""
     started = time.process_time()
     try:

@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 import numpy as np
 
 from e5_onnx import E5Error, Embedder
-from e5_onnx_perf.faults.fault import Floats
+from e5_onnx_export.arrays import Floats
 
 _THREADS: Final = 2
 _TASKS: Final = 64

@@ -26,16 +26,51 @@ _CORPORA: Final = ((10**7, 64), (10**9, 1024), (10**11, 65_536))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
-    add("--tokens-per-core-second", type=float, required=True, metavar="N", help="measured")
-    add("--tokens-per-text", type=float, default=128, metavar="N", help="default: %(default)s")
-    add("--bytes-per-text", type=float, default=200, metavar="N", help="as stored (default: %(default)s)")
-    add("--dimension", type=int, default=1024, help="default: %(default)s")
-    add("--process-mb", type=float, default=700, metavar="MB", help="of a worker (default: %(default)s)")
-    add("--cores-per-process", type=int, default=8, metavar="N", help="default: %(default)s")
-    add("--price", type=float, default=0.04, help="of a core for an hour (default: %(default)s)")
-    add("--efficiency", type=float, default=1.0, help="of the cluster (default: %(default)s)")
-    add("--shard-seconds", type=float, default=0.01, metavar="S", help="of scheduling (default: %(default)s)")
-    add("--json", action="store_true")
+    add("--tokens-per-core-second", type=float, required=True, metavar="N", help="measured rate")
+    add(
+        "--tokens-per-text",
+        type=float,
+        default=128,
+        metavar="N",
+        help="mean length of a text (default: %(default)s)",
+    )
+    add(
+        "--bytes-per-text",
+        type=float,
+        default=200,
+        metavar="N",
+        help="stored size of a text (default: %(default)s)",
+    )
+    add("--dimension", type=int, default=1024, help="dimension of a vector (default: %(default)s)")
+    add(
+        "--process-mb",
+        type=float,
+        default=700,
+        metavar="MB",
+        help="memory of a worker (default: %(default)s)",
+    )
+    add(
+        "--cores-per-process",
+        type=int,
+        default=8,
+        metavar="N",
+        help="cores of a worker (default: %(default)s)",
+    )
+    add("--price", type=float, default=0.04, help="price of a core for an hour (default: %(default)s)")
+    add(
+        "--efficiency",
+        type=float,
+        default=1.0,
+        help="share of the measured rate on a cluster (default: %(default)s)",
+    )
+    add(
+        "--shard-seconds",
+        type=float,
+        default=0.01,
+        metavar="S",
+        help="time to schedule a shard (default: %(default)s)",
+    )
+    add("--json", action="store_true", help="print JSON (default: a table)")
 
 
 def run(parsed: argparse.Namespace) -> int:

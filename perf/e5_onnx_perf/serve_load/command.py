@@ -20,7 +20,7 @@ from e5_onnx.errors import OptionError
 from e5_onnx.inference.options import Mode
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.accuracy.results import write_values
 from e5_onnx_perf.serve_load.abuse import Target, abuse, after
 from e5_onnx_perf.serve_load.kills import kill_workers
 from e5_onnx_perf.serve_load.load import Latencies, singles, throughput
@@ -44,18 +44,26 @@ _FULL: Final = "503"
 _GROWTH, _GROWTH_MB = 1.1, 50
 _KEY: Final = "the-key-of-this-measurement"
 _MODES: Final[tuple[Mode, ...]] = ("latency", "throughput")
-Values = dict[str, Any]
+Measures = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folder", metavar="FOLDER", type=Path)
-    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="for the peer; default: no peer")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="a model folder")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="a folder that holds tatoeba/; else seeded words"
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="checkpoint for the page around sentence-transformers (default: no such page)",
     )
-    parser.add_argument("--seconds", type=float, default=30, help="of abuse (default: %(default)s)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where serve.json is written")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder that holds tatoeba/ (default: made-up texts of seeded words)",
+    )
+    parser.add_argument("--seconds", type=float, default=30, help="seconds of abuse (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for serve.json (default: none)")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -73,19 +81,19 @@ def run(parsed: argparse.Namespace) -> int:
         if parsed.checkpoint is not None:
             servers.append(stack.enter_context(peer_server(parsed.checkpoint)))
         progress.step("throughput")
-        values: Values = {"throughput": _throughput(model, servers, maker)}
+        values: Measures = {"throughput": _throughput(model, servers, maker)}
         progress.step("delays")
         values["delays"] = _delays(parsed.folder, servers, maker)
     progress.step("abuse")
     values["abuse"] = _abuse(parsed.folder, maker, seconds=parsed.seconds)
     if parsed.out is not None:
         parsed.out.mkdir(parents=True, exist_ok=True)
-        write_json(values, parsed.out / "serve.json")
+        write_values(values, parsed.out / "serve.json")
     sys.stdout.write(json.dumps(values, indent=2) + "\n")
     return int(_harmed(values["abuse"]))
 
 
-def _harmed(abuse: Values) -> bool:
+def _harmed(abuse: Measures) -> bool:
     failed = any(status.startswith("5") and status != _FULL for status in abuse["refused"])
     grown = abuse["memory_at_most_later_mb"] > _GROWTH * abuse["memory_after_a_fifth_mb"] + _GROWTH_MB
     ended = abuse["exit_code"] or not abuse["alive_at_the_end"]
@@ -93,7 +101,7 @@ def _harmed(abuse: Values) -> bool:
     return bool(lost or failed or grown or ended)
 
 
-def _throughput(model: Embedder, servers: Sequence[ServerProcess], maker: TextMaker) -> list[Values]:
+def _throughput(model: Embedder, servers: Sequence[ServerProcess], maker: TextMaker) -> list[Measures]:
     """Texts a second, the library's own and each server's in turn, and the ratio of each round."""
     generator = np.random.default_rng(0)
     lengths = [generator.integers(6, 120, int(generator.integers(4, 33))).tolist() for _ in range(_REQUESTS)]
@@ -119,10 +127,10 @@ def _throughput(model: Embedder, servers: Sequence[ServerProcess], maker: TextMa
     ]
 
 
-def _delays(folder: Path, servers: Sequence[ServerProcess], maker: TextMaker) -> list[Values]:
+def _delays(folder: Path, servers: Sequence[ServerProcess], maker: TextMaker) -> list[Measures]:
     texts = maker.make([16] * _SINGLES, 1)
     bulk = maker.make(np.random.default_rng(2).integers(6, 60, _BULK).tolist(), 2)
-    rows: list[Values] = []
+    rows: list[Measures] = []
     for mode in _MODES:
         with Embedder(folder, mode=mode) as model:
             own = Latencies.of(_own_singles(model, texts))
@@ -147,7 +155,7 @@ def _own_singles(model: Embedder, texts: Sequence[str]) -> list[float]:
     return found
 
 
-def _abuse(folder: Path, maker: TextMaker, *, seconds: float) -> Values:
+def _abuse(folder: Path, maker: TextMaker, *, seconds: float) -> Measures:
     texts = maker.make(np.random.default_rng(3).integers(6, 200, 64).tolist(), 3)
     with Embedder(folder, overflow="truncate") as model:
         truth = model.embed_queries(texts)

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 
-def make_app(checkpoint: str) -> Starlette:
+def make_page(checkpoint: str) -> Starlette:
     """The application: each request is encoded on its own, in a thread."""
     model = SentenceTransformer(checkpoint, device="cpu")
 
@@ -33,4 +33,4 @@ def make_app(checkpoint: str) -> Starlette:
 
 
 if __name__ == "__main__":
-    uvicorn.run(make_app(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), log_level="error")
+    uvicorn.run(make_page(sys.argv[1]), host="127.0.0.1", port=int(sys.argv[2]), log_level="error")

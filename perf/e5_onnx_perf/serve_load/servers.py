@@ -136,7 +136,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def embed(url: str, texts: Sequence[str]) -> NDArray[np.float32]:
+def ask_vectors(url: str, texts: Sequence[str]) -> NDArray[np.float32]:
     """Vectors of texts from a server's `POST /embed`: float32 [texts, dimension]."""
     # Without the environment's settings: a proxy would learn the texts.
     with httpx.Client(timeout=_PATIENCE_S, trust_env=False) as client:

@@ -14,7 +14,7 @@ from e5_onnx.machine.threads import choose_threads
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_json
+from e5_onnx_perf.accuracy.results import write_values
 from e5_onnx_perf.cache_folder import cache_folder
 from e5_onnx_perf.peers import PeerName, PeerSource, import_peer
 from e5_onnx_perf.report.rendering import environment
@@ -52,20 +52,39 @@ _EVERY_PEER: Final = get_args(PeerName)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
-    parser.add_argument("folders", metavar="FOLDER", nargs="+", type=Path, help="model folders")
-    parser.add_argument("--peers", default="", help=f"of {','.join(_EVERY_PEER)}; default: none")
+    parser.add_argument("folders", metavar="FOLDER", nargs="+", type=Path, help="model folders to time")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="DIR", help="the Hugging Face folder that peers run"
+        "--peers", default="", help=f"other engines, of {','.join(_EVERY_PEER)} (default: none)"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results are written")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="a folder that holds tatoeba/; else seeded words"
+        "--checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="the Hugging Face folder that other engines run (default: none)",
     )
-    parser.add_argument("--threads", type=int, help="of each engine; default: all CPUs it may use")
-    parser.add_argument("--rounds", type=int, help=f"default: {_ROUNDS}, with --quick {_QUICK_ROUNDS}")
-    parser.add_argument("--workloads", metavar="NAMES", help="such as query,8x256,ragged; default: all")
-    parser.add_argument("--quick", action="store_true", help=f"only {','.join(QUICK)}, no scaling")
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where peers' converted models are kept")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a folder that holds tatoeba/ (default: made-up texts of seeded words)",
+    )
+    parser.add_argument("--threads", type=int, help="threads of each engine (default: all CPUs it may use)")
+    parser.add_argument(
+        "--rounds", type=int, help=f"rounds (default: {_ROUNDS}, with --quick {_QUICK_ROUNDS})"
+    )
+    parser.add_argument(
+        "--workloads", metavar="NAMES", help="workloads, such as query,8x256,ragged (default: all)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"time only {','.join(QUICK)}, and no scaling (default: off)"
+    )
+    parser.add_argument(
+        "--scratch",
+        type=Path,
+        metavar="DIR",
+        help="folder for converted models (default: the user's cache folder)",
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -103,7 +122,7 @@ def run(parsed: argparse.Namespace) -> int:
 def write_speed_results(values: dict[str, Any], out: Path) -> str:
     """Writes speed.json, speed.html and speed.md, and returns the last one's text."""
     written = speed_table(values)
-    write_json(values, out / RESULTS_NAME)
+    write_values(values, out / RESULTS_NAME)
     (out / TABLE_NAME).write_text(written, "utf-8")
     write_speed_page(values, out / PAGE_NAME)
     return written
