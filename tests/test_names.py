@@ -67,3 +67,9 @@ def test_no_public_class_of_any_package_has_the_name_of_another() -> None:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     ]
     assert sorted(name for name in set(found) if found.count(name) > 1) == []
+
+
+def test_no_module_of_perf_has_the_name_of_another() -> None:
+    # Each command of e5-perf has a folder of its own.
+    names = [file.stem for file in modules("e5_onnx_perf") if file.stem not in ("__init__", "command")]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []

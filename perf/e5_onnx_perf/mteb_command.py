@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from e5_onnx.errors import MissingExtraError, OptionError
 from e5_onnx_export.cards.parts import table
-from e5_onnx_perf.accuracy.results import write_values
+from e5_onnx_perf.accuracy.accuracy_results import write_values
 from e5_onnx_perf.errors import TaskRunError
 
 TEXT: Final = """\

@@ -13,7 +13,7 @@ from browser import browser_page, needs_browser
 from small_data import write_data, write_questions
 
 from e5_onnx.errors import MissingExtraError
-from e5_onnx_perf.accuracy.page import _explain, write_accuracy_page
+from e5_onnx_perf.accuracy.accuracy_page import _explain, write_accuracy_page
 from e5_onnx_perf.accuracy.pictures import difference_pictures, readable
 from e5_onnx_perf.cli import main
 from e5_onnx_perf.report.rendering import environment

@@ -19,9 +19,9 @@ from e5_onnx_perf.speed.cold_start import measure_cold_start
 from e5_onnx_perf.speed.command import write_speed_results
 from e5_onnx_perf.speed.engine import EngineSpec, import_engine
 from e5_onnx_perf.speed.measure import Comparison, Measured, Round, Timing, spread, warmed_up
-from e5_onnx_perf.speed.results import speed_results
 from e5_onnx_perf.speed.scaling import measure_scaling
 from e5_onnx_perf.speed.sharing import measure_sharing
+from e5_onnx_perf.speed.speed_results import speed_results
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
 from e5_onnx_perf.speed.workloads import QUICK, WORKLOADS, Workload, choose_workloads
 

@@ -12,18 +12,18 @@ from typing import Any, Final, cast
 from e5_onnx.errors import OptionError
 from e5_onnx_export.cards.accuracy import RESULTS_NAME, accuracy_table, fidelity_lines
 from e5_onnx_export.progress import TerminalProgress
+from e5_onnx_perf.accuracy.accuracy_page import require_page_tools, write_accuracy_page
+from e5_onnx_perf.accuracy.accuracy_results import accuracy_results, write_values
 from e5_onnx_perf.accuracy.comparison import RESAMPLES, Draws, compare
 from e5_onnx_perf.accuracy.data_folder import open_data
 from e5_onnx_perf.accuracy.instructions import CONVENTIONS, TASKS, TaskName
 from e5_onnx_perf.accuracy.observations import ObservationStore
 from e5_onnx_perf.accuracy.open_models import open_models
-from e5_onnx_perf.accuracy.page import require_page_tools, write_accuracy_page
-from e5_onnx_perf.accuracy.plan import FEWEST, AccuracyRequest, plan_units
 from e5_onnx_perf.accuracy.published import published_table
-from e5_onnx_perf.accuracy.results import accuracy_results, write_values
 from e5_onnx_perf.accuracy.run import observe_all
 from e5_onnx_perf.accuracy.scores import require_scipy
 from e5_onnx_perf.accuracy.squad import name_retrieval_file
+from e5_onnx_perf.accuracy.unit_plan import FEWEST, AccuracyRequest, plan_units
 from e5_onnx_perf.accuracy.verdict import parse_margin
 from e5_onnx_perf.cache_folder import cache_folder
 

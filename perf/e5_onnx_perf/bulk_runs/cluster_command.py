@@ -15,7 +15,7 @@ from e5_onnx.bulk.run import embed_here, run_bulk
 from e5_onnx.bulk_job import Columns, Job
 from e5_onnx_export.cards.parts import table
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_values
+from e5_onnx_perf.accuracy.accuracy_results import write_values
 from e5_onnx_perf.bulk_runs.command_line import (
     BulkFigures,
     add_shared_arguments,

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Final
 
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_values
+from e5_onnx_perf.accuracy.accuracy_results import write_values
 from e5_onnx_perf.bulk_runs.command_line import (
     BulkFigures,
     add_shared_arguments,

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from e5_onnx_export.arrays import Floats
 from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand
 from e5_onnx_perf.faults.fault import TOLERANCE, Ground, Outcome
-from e5_onnx_perf.faults.program import Ended, end, held, let_go_on, run, start, until
+from e5_onnx_perf.faults.program import Ended, end, held, let_go_on, run_program, start, until
 
 _ROWS: Final = 600
 _SHARD_ROWS: Final = 20
@@ -133,7 +133,7 @@ class _ChangedRun:
         self.outcome.trials += 1
         self.outcome.seen[self._judge(ended)] += 1
         if ended.code != 0:
-            self._judge(run(self.command.words))
+            self._judge(run_program(self.command.words))
 
     def _judge(self, ended: Ended) -> str:
         self.outcome.expect(ended.crash is None, f"{self.what}: {ended.crash}")

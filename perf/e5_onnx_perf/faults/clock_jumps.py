@@ -15,7 +15,7 @@ from e5_onnx_perf.bulk_runs.corpus import write_corpus
 from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand
 from e5_onnx_perf.faults.bulk_kills import content
 from e5_onnx_perf.faults.fault import Ground, Outcome, near
-from e5_onnx_perf.faults.program import e5, end, held, let_go_on, module, run, start, until
+from e5_onnx_perf.faults.program import e5, end, held, let_go_on, module, run_program, start, until
 from e5_onnx_perf.serve_load.servers import ServerProcess, ask_vectors, free_port
 
 _DAY_S: Final = 86_400
@@ -99,7 +99,7 @@ def run_cache(ground: Ground, outcome: Outcome) -> None:
             if ended.code == 0:
                 found = np.array(json.loads(ended.output.splitlines()[-1])["vectors"], np.float32)
                 outcome.expect(near(found, truth), f"{what} (trial {number}): wrong vectors")
-        checked = run(e5("cache", "verify", "--cache-dir", cache))
+        checked = run_program(e5("cache", "verify", "--cache-dir", cache))
         outcome.expect(checked.code == 0, f"trial {number}: {checked.output.strip() or checked.last_line}")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from e5_onnx.errors import OptionError
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_values
+from e5_onnx_perf.accuracy.accuracy_results import write_values
 from e5_onnx_perf.faults import (
     bulk_kills,
     cache_faults,
@@ -21,7 +21,7 @@ from e5_onnx_perf.faults import (
     export_kills,
     folder_fuzz,
     full_logs,
-    open_models,
+    model_faults,
 )
 from e5_onnx_perf.faults.fault import Fault, Ground, Outcome
 
@@ -44,10 +44,10 @@ FAULTS: Final = {
     "clock-bulk": Fault("the clock jumps by a day while `e5 bulk` runs", 10, clock_jumps.run_in_bulk),
     "clock-cache": Fault("the clock jumps by a day while the cache is made", 10, clock_jumps.run_cache),
     "clock-server": Fault("the clock jumps by a day while `e5 serve` runs", 50, clock_jumps.run_server),
-    "forks": Fault("a process forks while it has an open model", 50, open_models.run_forks),
-    "process-pools": Fault("an open model is sent to process pools", 50, open_models.run_pools),
-    "async-tasks": Fault("tasks of asyncio share a model that is closed", 50, open_models.run_tasks),
-    "interrupts": Fault("KeyboardInterrupt, whatever a model is doing", 50, open_models.run_interrupts),
+    "forks": Fault("a process forks while it has an open model", 50, model_faults.run_forks),
+    "process-pools": Fault("an open model is sent to process pools", 50, model_faults.run_pools),
+    "async-tasks": Fault("tasks of asyncio share a model that is closed", 50, model_faults.run_tasks),
+    "interrupts": Fault("KeyboardInterrupt, whatever a model is doing", 50, model_faults.run_interrupts),
     "folder-fuzz": Fault("a model folder is changed at random", 50_000, folder_fuzz.run_fault),
 }
 _RESULTS: Final = "faults.json"

@@ -14,7 +14,7 @@ from e5_onnx import E5Error, verify_folder
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_perf.faults.checkpoint import write_tiny_checkpoint
 from e5_onnx_perf.faults.fault import Ground, Outcome
-from e5_onnx_perf.faults.program import e5_export, finish, kill, run, start, until
+from e5_onnx_perf.faults.program import e5_export, finish, kill, run_program, start, until
 
 # Of the kills, those that strike while files are being put in their places, which is soon over.
 _AT_THE_END: Final = 0.4
@@ -98,7 +98,7 @@ class _ExportTrial:
 
     def export_again(self) -> None:
         """The next export succeeds and leaves one folder."""
-        ended = run(_command(self.sources.new, self.out, force=True))
+        ended = run_program(_command(self.sources.new, self.out, force=True))
         self._expect(ended.code == 0, f"the next export failed: {ended.crash or ended.last_line}")
         left = sorted(path.name for path in self.out.parent.iterdir())
         self._expect(left == ["out"], f"the next export left {left}")

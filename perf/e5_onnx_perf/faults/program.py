@@ -88,7 +88,7 @@ def end(process: subprocess.Popen[str], given: str | None = None) -> Ended:
     return Ended(process.returncode, output or "", said or "")
 
 
-def run(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Ended:
+def run_program(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Ended:
     """Starts a program and waits for its end."""
     return end(start(command, environment=environment))
 
@@ -99,7 +99,7 @@ def finish(command: Sequence[str]) -> Ended:
     Raises:
         WorkerError: If it does not: then there is nothing to try a fault on.
     """
-    ended = run(command)
+    ended = run_program(command)
     if ended.code != 0:
         raise WorkerError(command[2], ended.crash or ended.last_line)
     return ended

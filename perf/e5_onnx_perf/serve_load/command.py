@@ -20,7 +20,7 @@ from e5_onnx.errors import OptionError
 from e5_onnx.inference.options import Mode
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_values
+from e5_onnx_perf.accuracy.accuracy_results import write_values
 from e5_onnx_perf.serve_load.abuse import Target, abuse, after
 from e5_onnx_perf.serve_load.kills import kill_workers
 from e5_onnx_perf.serve_load.load import Latencies, singles, throughput

@@ -14,7 +14,7 @@ from e5_onnx.machine.threads import choose_threads
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx.model_folder.manifest import TOKENIZER_NAME
 from e5_onnx_export.progress import TerminalProgress
-from e5_onnx_perf.accuracy.results import write_values
+from e5_onnx_perf.accuracy.accuracy_results import write_values
 from e5_onnx_perf.cache_folder import cache_folder
 from e5_onnx_perf.peers import PeerName, PeerSource, import_peer
 from e5_onnx_perf.report.rendering import environment
@@ -22,10 +22,10 @@ from e5_onnx_perf.report.svg import require_matplotlib
 from e5_onnx_perf.speed.cold_start import measure_cold_start
 from e5_onnx_perf.speed.engine import EngineSpec, OwnName
 from e5_onnx_perf.speed.measure import Comparison, measure
-from e5_onnx_perf.speed.page import write_speed_page
-from e5_onnx_perf.speed.results import speed_results
 from e5_onnx_perf.speed.scaling import measure_scaling
 from e5_onnx_perf.speed.sharing import measure_sharing
+from e5_onnx_perf.speed.speed_page import write_speed_page
+from e5_onnx_perf.speed.speed_results import speed_results
 from e5_onnx_perf.speed.table import speed_table
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
 from e5_onnx_perf.speed.workloads import QUICK, choose_workloads

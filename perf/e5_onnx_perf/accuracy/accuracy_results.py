@@ -14,7 +14,7 @@ from typing import Any, Final
 from e5_onnx.machine.cpu import cpu_facts
 from e5_onnx_perf.accuracy.comparison import Draws
 from e5_onnx_perf.accuracy.measured_model import MeasuredModel
-from e5_onnx_perf.accuracy.plan import AccuracyRequest
+from e5_onnx_perf.accuracy.unit_plan import AccuracyRequest
 from e5_onnx_perf.accuracy.units import Unit
 from e5_onnx_perf.accuracy.verdict import Margin
 from e5_onnx_perf.report.rendering import write_text

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from e5_onnx.machine.cpu import cpu_facts
-from e5_onnx_perf.accuracy.results import installed_versions
+from e5_onnx_perf.accuracy.accuracy_results import installed_versions
 from e5_onnx_perf.accuracy.scores import cosines
 from e5_onnx_perf.peers import PEERS
 from e5_onnx_perf.speed.measure import Comparison, Measured, Timing, seconds_of_round, spread

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from e5_onnx_perf.faults.fault import Ground, Outcome, near
-from e5_onnx_perf.faults.program import module, run
+from e5_onnx_perf.faults.program import module, run_program
 
 
 def run_forks(ground: Ground, outcome: Outcome) -> None:
@@ -34,7 +34,7 @@ def run_interrupts(ground: Ground, outcome: Outcome) -> None:
 def _run(way: str, ground: Ground, outcome: Outcome) -> None:
     texts = ground.texts(8)
     truth = ground.truth(texts)
-    ended = run(module("open_model", ground.folder, way, ground.seed, ground.trials, *texts))
+    ended = run_program(module("open_model", ground.folder, way, ground.seed, ground.trials, *texts))
     outcome.trials += ground.trials
     outcome.expect(ended.code == 0, f"{way}: {ended.crash or ended.last_line}")
     for line in ended.output.splitlines():
