@@ -22,6 +22,7 @@ class Hub:
         model: Its id.
         files: Its files.
         stall: Bytes of a file after which nothing more comes until `released`, by name.
+        cuts: Bytes of a file after which the connection ends, by name: one for each request to come.
         send_instead: What is sent as a file's content, by name; its hash is still the file's.
         refusal: Status and error code that every file gets.
         requests: What was asked: method, path, Range header.
@@ -32,6 +33,7 @@ class Hub:
     files: dict[str, bytes]
     stall: dict[str, int] = field(default_factory=dict)
     released: threading.Event = field(default_factory=threading.Event)
+    cuts: dict[str, list[int]] = field(default_factory=dict)
     send_instead: dict[str, bytes] = field(default_factory=dict)
     refusal: tuple[int, str] | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
@@ -122,13 +124,15 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Xet-Refresh-Route": f"{self.hub.endpoint}/xet",
         }
         content = self.hub.send_instead.get(name, content)
+        cuts = self.hub.cuts.get(name) if self.command == "GET" else None
+        cut = cuts.pop(0) if cuts else None
         span = self.headers.get("Range")
         if span is None:
-            self.send(200, content, headers, stall=self.hub.stall.get(name))
+            self.send(200, content, headers, stall=self.hub.stall.get(name), cut=cut)
             return
         start = int(span.removeprefix("bytes=").partition("-")[0])
         headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        self.send(206, content[start:], headers)
+        self.send(206, content[start:], headers, cut=cut)
 
     def send_json(self, values: object):
         self.send(200, json.dumps(values).encode(), {"Content-Type": "application/json"})
@@ -136,13 +140,24 @@ class _Handler(BaseHTTPRequestHandler):
     def refuse(self, status: int, code: str):
         self.send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": code})
 
-    def send(self, status: int, body: bytes, headers: dict[str, str], stall: int | None = None):
+    def send(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str],
+        stall: int | None = None,
+        cut: int | None = None,
+    ):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":
+            return
+        if cut is not None:
+            self.wfile.write(body[:cut])
+            self.close_connection = True
             return
         self.wfile.write(body[:stall])
         if stall is not None:

@@ -20,6 +20,7 @@ PARSERS: Final = {
     "e5": ("e5_onnx.cli", "_parser"),
     "e5-export": ("e5_onnx_export.cli.export", "export_parser"),
     "e5-export card": ("e5_onnx_export.cli.card", "card_parser"),
+    "e5-export pull": ("e5_onnx_export.cli.pull", "pull_parser"),
 }
 
 

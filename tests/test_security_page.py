@@ -131,6 +131,7 @@ def test_only_these_modules_can_download() -> None:
     folders = {str(Path(name).parent) for name, used in found.items() if used - {"socket"}}
     assert folders == {
         "export/e5_onnx_export/checkpoint",
+        "export/e5_onnx_export/hub",
         "perf/e5_onnx_perf",
         "perf/e5_onnx_perf/serve_load",  # asks its own server
     }

@@ -19,14 +19,12 @@ from huggingface_hub import (
     HfApi,
     constants,
     get_hf_file_metadata,
-    get_token,
     hf_hub_url,
     try_to_load_from_cache,
 )
-from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.file_download import repo_folder_name
 
-from e5_onnx.model_folder.digest import file_sha256
-from e5_onnx_export.errors import HubError
+from e5_onnx_export.checkpoint.resumed_download import download_resumed
 
 _SHA256_DIGITS: Final = 64
 
@@ -63,7 +61,9 @@ def fetch_large_files(model: str, *, revision: str | None, patterns: Collection[
         lock = cache / ".locks" / name / f"{file.etag}.lock"  # the one that the hub's library takes
         lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
-            _fetch(model, file, cache / name / "blobs" / file.etag)
+            blob = cache / name / "blobs" / file.etag
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            download_resumed(model, file.url, blob, size=file.size, sha256=file.etag)
 
 
 def _missing(model: str, revision: str | None, patterns: Collection[str]) -> list[_Missing]:
@@ -83,20 +83,3 @@ def _missing(model: str, revision: str | None, patterns: Collection[str]) -> lis
         if about.etag and about.size and len(about.etag) == _SHA256_DIGITS:
             found.append(_Missing(url, about.etag, about.size))
     return found
-
-
-def _fetch(model: str, file: _Missing, blob: Path) -> None:
-    if blob.exists():
-        return
-    blob.parent.mkdir(parents=True, exist_ok=True)
-    partial = blob.with_name(f"{blob.name}.incomplete")
-    with partial.open("ab") as opened:
-        if opened.tell() > file.size:
-            opened.truncate(0)
-        token = get_token()
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        http_get(file.url, opened, resume_size=opened.tell(), headers=headers, expected_size=file.size)
-    if file_sha256(partial) != file.etag:
-        partial.unlink()
-        raise HubError(model, "a file arrived damaged and was removed: try again")
-    partial.replace(blob)

@@ -1,0 +1,1 @@
+"""Finished model folders on the Hugging Face hub: uploaded whole, downloaded whole."""
