@@ -31,9 +31,7 @@ def card_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("folder", metavar="FOLDER", type=Path, help="a model folder that was measured")
-    made.add_argument(
-        "results", metavar="RESULTS", type=Path, help="what `e5-perf accuracy --out RESULTS` wrote"
-    )
+    made.add_argument("results", metavar="RESULTS", type=Path, help="the folder of `e5-perf accuracy --out`")
     made.set_defaults(run=_run)
     return made
 

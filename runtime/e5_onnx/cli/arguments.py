@@ -64,7 +64,8 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--role",
         choices=ROLES,
-        help="role of the texts; required where queries and documents have different prompt templates",
+        help="role of the texts (no default: required where queries and documents have different "
+        "prompt templates)",
     )
     parser.add_argument(
         "--task", help="instruction for the queries (default: the model's own, where it takes one)"

@@ -128,7 +128,7 @@ def _add_cluster_options(group: argparse._ArgumentGroup) -> None:
         "--engine",
         choices=_ENGINES,
         default="local",
-        help="where vectors are computed: in this process, or on a Ray cluster whose nodes see the same "
+        help="engine that computes vectors: this process, or a Ray cluster whose nodes see the same "
         "files under the same paths (default: local)",
     )
     group.add_argument(

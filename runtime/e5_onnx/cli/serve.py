@@ -25,7 +25,7 @@ _LIBRARIES: Final = ("msgspec", "prometheus_client", "starlette", "uvicorn")
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command."""
     parser = add_command(commands, "serve", text=_TEXT, example=_EXAMPLE)
-    parser.add_argument("--name", help="what clients call the model (default: the folder's name)")
+    parser.add_argument("--name", help="the model's name for clients (default: the folder's name)")
     parser.add_argument(
         "--default-role",
         choices=ROLES,
