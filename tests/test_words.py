@@ -25,6 +25,7 @@ WORDS = {
     "made good": "compensated",
     "makes? good": "compensate",
     "nobody else's": "private",
+    "packed graphs?": "unpadded graph",
     "spoilt": "corrupt",
     "thin (?:one )?(?:on|upon)": "wraps",
     "upon": "on",

@@ -69,5 +69,5 @@ def _check_projections(checkpoint: Checkpoint, request: ExportRequest) -> None:
     if checkpoint.projections and is_optimums:
         raise UnsupportedModelError(
             checkpoint.source.name,
-            "it has a Dense module after the pooling: only the packed graph in fp32, int8 or int4 takes one",
+            "it has a Dense module after the pooling: only the unpadded graph in fp32, int8 or int4 has it",
         )

@@ -160,7 +160,7 @@ def test_another_order_is_refused(folder, kinds):
 @pytest.mark.parametrize("options", [{"graph": "standard"}, {"precision": "int8-stock"}])
 def test_optimums_graphs_have_no_place_for_it(folder, tmp_path, options):
     with pytest.raises(
-        UnsupportedModelError, match="a Dense module after the pooling: only the packed graph"
+        UnsupportedModelError, match="a Dense module after the pooling: only the unpadded graph"
     ):
         run(folder, tmp_path / "out", **options)
 

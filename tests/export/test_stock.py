@@ -1,4 +1,4 @@
-"""The stock baseline: optimum's graphs behind the packed graph's interface."""
+"""The stock baseline: optimum's graphs behind the unpadded graph's interface."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ ONE_OF_EACH: list[tuple[E5Error, str]] = [
     (
         errors.StandardGraphError(FOLDER),
         "my-model holds a standard ONNX export (`last_hidden_state`) for other tools; Embedder needs the "
-        "packed graph: export it again with e5-export's default graph",
+        "unpadded graph: export it again with e5-export's default graph",
     ),
     (
         errors.IntegrityError("model.onnx.data", "the size in bytes", expected=20, found=10),

@@ -39,7 +39,7 @@ _ON_A_GRID: Final = (
 
 
 def model_card(manifest: Manifest) -> str:
-    """Writes the card of a folder with the packed graph.
+    """Writes the card of a folder with the unpadded graph.
 
     Args:
         manifest: The content of its e5.json.

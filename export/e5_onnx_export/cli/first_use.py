@@ -39,7 +39,7 @@ def first_use(folder: Path) -> str:
     """Returns three lines of Python and one command that use a model folder.
 
     Args:
-        folder: A folder with the packed graph.
+        folder: A folder with the unpadded graph.
 
     Raises:
         FolderError: If it is not a sound model folder.

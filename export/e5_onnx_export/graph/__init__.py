@@ -1,1 +1,1 @@
-"""The packed graph, authored node by node: one file a block. docs/graph.md draws it."""
+"""The unpadded graph, built node by node: one file a block. docs/graph.md draws it."""

@@ -1,4 +1,4 @@
-"""A model folder with the packed graph: authored, compared, described, and tried as a user would."""
+"""A model folder with the unpadded graph: built, compared, described, and tried as a user would."""
 
 from __future__ import annotations
 

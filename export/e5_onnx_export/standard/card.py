@@ -42,7 +42,7 @@ def standard_card(context: ExportContext, trial: Trial, tools: Mapping[str, str]
         f"# {source.name} as ONNX, for other tools",
         f"{linked_name(source)}, exported by optimum: `onnx/model.onnx`, fp32, with the output "
         f"`last_hidden_state`. It was opened with {', '.join(trial.tools)}, which gave the same vectors. "
-        "`e5_onnx.Embedder` takes another kind of folder: export the packed graph for it.",
+        "`e5_onnx.Embedder` takes another kind of folder: export the unpadded graph for it.",
         "## Use",
         fenced(
             "python",

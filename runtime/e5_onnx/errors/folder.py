@@ -76,7 +76,7 @@ class StandardGraphError(FolderError, ValueError):
         self.folder = folder
         super().__init__(
             f"{folder} holds a standard ONNX export (`last_hidden_state`) for other tools; "
-            "Embedder needs the packed graph: export it again with e5-export's default graph"
+            "Embedder needs the unpadded graph: export it again with e5-export's default graph"
         )
 
 

@@ -1,4 +1,4 @@
-"""A loaded engine while it may be used: until it is closed, and in the process that loaded it."""
+"""The time in which an engine works: until it is closed, and only in the process that loaded it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from e5_onnx.inference.engine import Engine
 
 
 class Lifetime:
-    """Holds an engine and gives it out as long as it can work."""
+    """Holds an engine, and returns it while it is usable."""
 
     def __init__(self, engine: Engine) -> None:
-        """Remembers which process loaded it: onnxruntime's threads do not survive a fork."""
+        """Stores the id of the process that loaded it: onnxruntime's threads do not survive a fork."""
         self._engine: Engine | None = engine
         self._pid = os.getpid()
         _living.add(self)
@@ -27,7 +27,7 @@ class Lifetime:
             ClosedError: After `end`.
             ForkedError: In another process than the one that loaded it.
         """
-        engine = self._engine  # once: another thread may end it meanwhile
+        engine = self._engine  # read once: another thread may end it between two reads
         if engine is None:
             raise ClosedError
         if os.getpid() != self._pid:
@@ -48,7 +48,7 @@ _living: Final[WeakSet[Lifetime]] = WeakSet()
 
 
 def _leak_in_fork() -> None:
-    # To free a session is to wait for its threads. The fork does not have them: it would never end.
+    # Freeing a session waits for its threads. A fork does not have them, so that the wait would never end.
     for lifetime in _living:
         lifetime.leak()
 
