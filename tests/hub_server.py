@@ -1,10 +1,11 @@
-"""A real HTTP server on this machine that speaks the part of the hub's protocol that a download needs."""
+"""A real HTTP server on this machine that speaks the hub's protocol, for downloads and uploads."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -27,6 +28,12 @@ class Hub:
         refusal: Status and error code that every file gets.
         requests: What was asked: method, path, Range header.
         endpoint: The server's address.
+        blobs: Large files that were uploaded, by their sha256, in a commit or not yet.
+        commits: The header of each commit that was made.
+        upload_cuts: Bytes of an upload after which the connection ends: one for each upload to come.
+        stall_uploads: Whether uploads wait, their first bytes read, until `released`.
+        uploads: The sha256 of each upload that began.
+        uploads_refused: Status that every request to write gets.
     """
 
     model: str
@@ -38,6 +45,12 @@ class Hub:
     refusal: tuple[int, str] | None = None
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     endpoint: str = ""
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    commits: list[dict[str, str]] = field(default_factory=list)
+    upload_cuts: list[int] = field(default_factory=list)
+    stall_uploads: bool = False
+    uploads: list[str] = field(default_factory=list)
+    uploads_refused: int | None = None
 
     def downloads(self, name: str) -> list[str | None]:
         """The Range headers with which a file was fetched."""
@@ -77,6 +90,49 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self):
         self.answer()
+
+    def do_POST(self):
+        path = self.path.partition("?")[0]
+        self.hub.requests.append((self.command, path, None))
+        body = b"".join(self.read_body())
+        answer = next((how for end, how in _WRITES.items() if path.endswith(end)), None)
+        if self.hub.uploads_refused is not None:
+            self.refuse(self.hub.uploads_refused, "Unauthorized")
+        elif answer is None:
+            self.refuse(404, "EntryNotFound")
+        else:
+            self.send_json(answer(self.hub, body))
+
+    def do_PUT(self):
+        name = self.path.rpartition("/")[2]
+        self.hub.uploads.append(name)
+        cut = self.hub.upload_cuts.pop(0) if self.hub.upload_cuts else None
+        arrived = b""
+        for block in self.read_body():
+            arrived += block
+            if self.hub.stall_uploads:
+                self.hub.released.wait()
+            if cut is not None and len(arrived) >= cut:
+                self.close_connection = True
+                return
+        if sha256(arrived).hexdigest() == name:
+            self.hub.blobs[name] = arrived
+            self.send(200, b"", {"ETag": name})
+        else:
+            self.close_connection = True
+
+    def read_body(self) -> Iterator[bytes]:
+        """Yields what arrives, with a Content-Length or in chunks."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            left = int(self.headers.get("Content-Length") or 0)
+            while left and (block := self.rfile.read(min(left, 4096))):
+                left -= len(block)
+                yield block
+            return
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
 
     def answer(self):
         path = self.path.partition("?")[0]
@@ -166,3 +222,45 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+
+def _preupload(_hub: Hub, body: bytes) -> object:
+    small = (".json", ".md")
+    paths = [file["path"] for file in json.loads(body)["files"]]
+    return {
+        "files": [
+            {
+                "path": path,
+                "uploadMode": "regular" if path.endswith(small) else "lfs",
+                "shouldIgnore": False,
+            }
+            for path in paths
+        ]
+    }
+
+
+def _batch(hub: Hub, body: bytes) -> object:
+    objects = json.loads(body)["objects"]
+    for one in objects:
+        if one["oid"] not in hub.blobs:
+            one["actions"] = {"upload": {"href": f"{hub.endpoint}/large/{one['oid']}"}}
+    return {"transfer": "basic", "objects": objects}
+
+
+def _commit(hub: Hub, body: bytes) -> object:
+    lines = [json.loads(line) for line in body.splitlines()]
+    values = {kind: [line["value"] for line in lines if line["key"] == kind] for kind in _COMMITTED}
+    hub.files |= {one["path"]: b64decode(one["content"]) for one in values["file"]}
+    hub.files |= {one["path"]: hub.blobs[one["oid"]] for one in values["lfsFile"]}
+    hub.commits += values["header"]
+    return {"commitUrl": f"{hub.endpoint}/{hub.model}/commit/{COMMIT}", "commitOid": COMMIT}
+
+
+_COMMITTED = ("header", "file", "lfsFile")
+_WRITES: dict[str, Callable[[Hub, bytes], object]] = {
+    "/api/repos/create": lambda hub, _: {"url": f"{hub.endpoint}/{hub.model}"},
+    "/api/validate-yaml": lambda *_: {},
+    "/preupload/main": _preupload,
+    ".git/info/lfs/objects/batch": _batch,
+    "/commit/main": _commit,
+}

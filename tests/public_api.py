@@ -21,6 +21,7 @@ PARSERS: Final = {
     "e5-export": ("e5_onnx_export.cli.export", "export_parser"),
     "e5-export card": ("e5_onnx_export.cli.card", "card_parser"),
     "e5-export pull": ("e5_onnx_export.cli.pull", "pull_parser"),
+    "e5-export push": ("e5_onnx_export.cli.push", "push_parser"),
 }
 
 

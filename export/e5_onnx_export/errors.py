@@ -15,6 +15,7 @@ e5_onnx.E5Error
     │   └── UnknownPoolingError                        nothing says how it pools: the caller must
     ├── CalibrationError               (ValueError)    the file given with --calibration cannot be used
     ├── CardError                      (ValueError)    results that cannot be merged into a folder's card
+    ├── HubUploadError                 (OSError)
     ├── FolderExistsError              (FileExistsError)
     ├── DiskSpaceError                 (OSError)
     ├── ToolError                      (RuntimeError)  optimum or another third-party tool failed
@@ -121,6 +122,14 @@ class CardError(ExportError, ValueError):
     def __init__(self, file: Path, reason: str) -> None:
         self.file, self.reason = file, reason
         super().__init__(f"{file}: {reason}")
+
+
+class HubUploadError(ExportError, OSError):
+    def __init__(self, repository: str, reason: str) -> None:
+        self.repository, self.reason = repository, reason
+        super().__init__(f"{repository} cannot be uploaded: {reason}")
+
+    __str__ = Exception.__str__
 
 
 class FolderExistsError(ExportError, FileExistsError):

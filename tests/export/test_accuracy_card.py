@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import ModelCard
 
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_export.cards.accuracy import accuracy_table, add_accuracy, fidelity_lines
@@ -130,3 +131,20 @@ def test_a_card_is_not_an_export(
     with pytest.raises(SystemExit, match="2"):
         main([word.format(folder=tmp_path) for word in words])
     assert message in capsys.readouterr().err
+
+
+def test_the_hub_reads_what_was_measured_and_nothing_else(results: Path, tiny_folder_copy: Path) -> None:
+    """Read by the hub's own library."""
+    card = tiny_folder_copy / "README.md"
+    card.write_text("---\nlicense: mit\nlibrary_name: onnx\n---\n# Tiny\n", "utf-8")
+    for _ in range(2):
+        add_accuracy(tiny_folder_copy, results)
+    assert card.read_text("utf-8").count("model-index") == 1
+    data = ModelCard.load(card).data
+    (found,) = data.eval_results or []
+    assert (data.library_name, data.model_name) == ("onnx", "tiny")
+    assert (found.metric_type, found.metric_value) == ("spearman", 78.31)
+    assert found.dataset_name == "sts of e5-perf accuracy, 11 languages"
+    values = json.loads((results / "accuracy.json").read_text("utf-8"))
+    add_accuracy(tiny_folder_copy, write(results, values | {"limit": 10}))
+    assert "model-index" not in card.read_text("utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,8 @@ from tiny_models import BERT, XLM_ROBERTA
 from e5_onnx.model_folder.manifest import FileEntry, Manifest, Parity, Source
 from e5_onnx.recipes import E5_INSTRUCT, PLAIN, Recipe
 from e5_onnx_export.cards.card import ACCURACY_BEGIN, ACCURACY_END, merge_accuracy, model_card
+from e5_onnx_export.cards.languages import languages
+from e5_onnx_export.cards.parts import with_library
 
 MANIFEST = Manifest(
     source=Source("intfloat/multilingual-e5-large-instruct", "274baa4", "mit", "a" * 64),
@@ -33,7 +36,8 @@ EXPECTED = """\
 ---
 license: "mit"
 base_model: "intfloat/multilingual-e5-large-instruct"
-language: multilingual
+language: %(languages)s
+library_name: onnx
 pipeline_tag: sentence-similarity
 tags:
 - onnx
@@ -138,7 +142,37 @@ def changed(**changes):
 
 def test_the_whole_card():
     hashes = {letter: letter * 64 for letter in "abcd"}
-    assert model_card(MANIFEST) == EXPECTED % (hashes | {"fingerprint": MANIFEST.fingerprint})
+    spoken = json.dumps(languages(MANIFEST.source.name, multilingual=True))
+    further = {"fingerprint": MANIFEST.fingerprint, "languages": spoken}
+    assert model_card(MANIFEST) == EXPECTED % (hashes | further)
+
+
+@pytest.mark.parametrize(
+    ("name", "multilingual", "spoken"),
+    [
+        ("intfloat/e5-small-v2", False, ("en",)),
+        ("my-bert", False, ()),
+        ("my-multilingual-bert", False, ("multilingual",)),
+        ("my-bert", True, ("multilingual",)),
+    ],
+)
+def test_languages(name, multilingual, spoken):
+    assert languages(name, multilingual=multilingual) == spoken
+
+
+def test_the_languages_of_multilingual_e5():
+    spoken = languages("intfloat/multilingual-e5-small", multilingual=True)
+    assert len(spoken) == len(set(spoken)) == 94
+    assert {"de", "no", "sr", "zh", "multilingual"} < set(spoken)
+    assert all(len(code) == 2 for code in spoken[1:])
+
+
+def test_a_card_gets_its_library_once():
+    card = model_card(MANIFEST)
+    older = card.replace("library_name: onnx\n", "")
+    assert with_library(card) == card
+    assert with_library(older) == older.replace("---\n", "---\nlibrary_name: onnx\n", 1)
+    assert with_library("# By hand\n") == "# By hand\n"
 
 
 def test_the_order_of_files_does_not_matter():
@@ -148,7 +182,11 @@ def test_the_order_of_files_does_not_matter():
 def test_a_local_folder_has_no_base_model_and_no_language():
     card = changed(source=Source("my-bert", None, None, "a" * 64, "a note"), architecture=BERT)
     front, _, body = card[4:].partition("\n---\n")
-    assert [line.split(":")[0] for line in front.splitlines() if ":" in line] == ["pipeline_tag", "tags"]
+    assert [line.split(":")[0] for line in front.splitlines() if ":" in line] == [
+        "library_name",
+        "pipeline_tag",
+        "tags",
+    ]
     assert "# my-bert as ONNX" in body
     assert "huggingface.co" not in body
     assert "- source: `my-bert`\n- note: a note\n- licence: not stated\n" in body

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from e5_onnx.model_folder.folder import open_folder
+from e5_onnx_export.cards.model_index import model_index, with_results
 from e5_onnx_export.cards.parts import CARD_NAME
 from e5_onnx_export.errors import CardError
 
@@ -72,7 +73,7 @@ def add_accuracy(folder: Path, results: Path) -> None:
     text = card.read_text("utf-8") if card.is_file() else ""
     written = f"{_SECTION.sub('', text).rstrip()}\n\n{_section(values, own)}"
     part = card.with_name(f"{CARD_NAME}.part")
-    part.write_text(written.lstrip(), "utf-8")
+    part.write_text(with_results(written.lstrip(), model_index(values, own[0])), "utf-8")
     part.replace(card)
 
 

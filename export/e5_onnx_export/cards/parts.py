@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from e5_onnx.model_folder.manifest import Architecture, Parity, Source
 from e5_onnx.recipes import Recipe
+from e5_onnx_export.cards.languages import languages
 from e5_onnx_export.checkpoint.bodies import body_of
 
 CARD_NAME: Final = "README.md"
+
+# Without it the hub cannot say which library a model is for.
+_LIBRARY: Final = "library_name: onnx"
 
 POOLINGS: Final[dict[str, str]] = {
     "mean": "the mean of its tokens' vectors",
@@ -47,10 +52,20 @@ def front_matter(source: Source, architecture: Architecture, tags: Iterable[str]
         lines.append(f"base_model: {json.dumps(source.name)}")
         if relation:
             lines.append(f"base_model_relation: {relation}")
-    if body_of(architecture).multilingual or "multilingual" in source.name.lower():
-        lines.append("language: multilingual")
-    lines += ["pipeline_tag: sentence-similarity", "tags:", *(f"- {tag}" for tag in tags), "---"]
+    spoken = languages(source.name, multilingual=body_of(architecture).multilingual)
+    if spoken:
+        lines.append(f"language: {json.dumps(spoken)}")
+    lines += [_LIBRARY, "pipeline_tag: sentence-similarity", "tags:", *(f"- {tag}" for tag in tags), "---"]
     return "\n".join(lines)
+
+
+def with_library(card: str) -> str:
+    """Returns a card whose front matter, if it has one, names its library."""
+    begin, opened, rest = card.partition("---\n")
+    front, closed, _ = rest.partition("\n---\n")
+    if begin or not opened or not closed or re.search(r"(?m)^library_name:", front):
+        return card
+    return f"{opened}{_LIBRARY}\n{rest}"
 
 
 def recipe_section(recipe: Recipe, vector: str, max_tokens: int, *, who_adds: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from e5_onnx.cli.flags import with_flags
 from e5_onnx.errors import E5Error
 from e5_onnx.machine.exit_codes import FAILED, INTERRUPTED, USAGE
 from e5_onnx.messages import messages_may_be_lost
-from e5_onnx_export.cli import card, export, pull
+from e5_onnx_export.cli import card, export, pull, push
 from e5_onnx_export.cli.flags import FLAGS
 from e5_onnx_export.errors import ExportRequestError, RecipeError
 
@@ -23,6 +23,7 @@ __all__ = ["main"]
 _COMMANDS: Final[Mapping[str, Callable[[], argparse.ArgumentParser]]] = {
     card.NAME: card.card_parser,
     pull.NAME: pull.pull_parser,
+    push.NAME: push.push_parser,
 }
 
 

@@ -42,7 +42,8 @@ examples:
   e5-export ./my-bert my-model --query-template 'Question: {text}' --document-template '{text}' --pooling cls
   e5-export ./my-checkpoint for-other-tools --graph standard
   e5-export card e5-small accuracy    (`e5-export card --help` says more)
-  e5-export pull my-org/e5-small-int8 e5-small-int8    (`e5-export pull --help` says more)"""
+  e5-export pull my-org/e5-small-int8 e5-small-int8    (`e5-export pull --help` says more)
+  e5-export push e5-small-int8 my-org/e5-small-int8    (`e5-export push --help` says more)"""
 
 
 def export_parser() -> argparse.ArgumentParser:
