@@ -35,8 +35,8 @@ Compares model folders with full precision, by task and by language, with 95% in
 
 REFERENCE and CANDIDATE are model folders, or torch:PATH_OR_ID (transformers, fp32) or st:PATH_OR_ID
 (sentence-transformers). Writes accuracy.json, accuracy.html and accuracy.md to --out. Without --data it
-downloads the public test sets that the tasks need. What was embedded once is kept: a second run, one more
-candidate or a run that was interrupted costs only what is new."""
+downloads the public test sets that the tasks need. Vectors are kept: a second run, one more candidate or a
+resumed run computes only what is new."""
 
 EXAMPLE: Final = """\
   e5-perf accuracy e5-small-fp32 e5-small --out accuracy --data data

@@ -23,8 +23,9 @@ from e5_onnx_perf.attention.operators import MASKLESS, OPERATORS, open_operator
 TEXT: Final = """\
 Times the operators that could do the graph's attention, by the shape of the batch, in turns.
 
-One layer's attention alone, on random values. Operators without a mask are left out where texts differ in
-length: they would be wrong. The largest difference from the first operator on real tokens stands beside."""
+The attention of one layer runs alone, on random values. Operators without a mask are left out where texts
+differ in length: they would be wrong. A column has the largest difference from the first operator on real
+tokens."""
 
 EXAMPLE: Final = "  e5-perf attention-operators --hidden 1024 --heads 16 --threads 2"
 

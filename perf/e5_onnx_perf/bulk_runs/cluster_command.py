@@ -29,8 +29,8 @@ from e5_onnx_perf.bulk_runs.timed_engine import TimedEngine
 TEXT: Final = """\
 Compares a bulk run on a local Ray cluster with the same run without one, on the same CPUs.
 
-Ways take turns. Rates are given with and without the start of workers. What scheduling costs is measured
-apart, on shards of one row, where there is hardly anything to compute."""
+The runs take turns. Throughput is given with and without the start of workers. The cost of scheduling is
+measured separately, on shards of one row, which have almost nothing to compute."""
 
 EXAMPLE: Final = "  e5-perf cluster-overhead e5-small-int8 --data DIR --out cluster"
 

@@ -22,11 +22,11 @@ from e5_onnx_perf.bulk_runs.embed_process import EmbedCommand, Moment, watch
 from e5_onnx_perf.bulk_runs.graph_rate import GraphAlone
 
 TEXT: Final = """\
-Compares `e5 bulk` on many short texts with the graph's own rate, and watches its memory.
+Compares `e5 bulk` on many short texts with the throughput of the graph alone, and watches its memory.
 
-The command runs in a process of its own, from a Parquet file to a Parquet data set, its start included.
-Before and after it the graph alone is run by as many callers on the same texts, of which the tokens are
-ready. Memory is compared before and after the first 5% of the shards."""
+The command runs in its own process, from a Parquet file to a Parquet data set; its start counts. Before and
+after it, as many worker threads run the graph alone on the token ids of the same texts. Memory is compared
+before and after the first 5% of the shards."""
 
 EXAMPLE: Final = "  e5-perf bulk-throughput e5-small-int8 --data DIR --out bulk"
 

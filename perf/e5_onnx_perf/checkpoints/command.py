@@ -17,9 +17,9 @@ from e5_onnx_perf.checkpoints.stress import stress_copy
 TEXT: Final = """\
 Writes a checkpoint to measure on, as a Hugging Face folder with the family's real tokenizer.
 
-By default its weights are drawn from a seed: right for speed, memory and parity, of no quality. With --from
-demo it is the real multilingual-e5-small; with --outliers that model with three channels made so many times
-larger."""
+By default its weights are random numbers from a seed: good for speed, memory and parity, without quality.
+With --from demo it is the real multilingual-e5-small. With --outliers three channels of that model are
+multiplied by the factor."""
 
 EXAMPLE: Final = """\
   e5-perf make-checkpoint seeded-large --size large

@@ -22,8 +22,8 @@ from e5_onnx_perf.errors import ToolMissingError, WorkerError
 TEXT: Final = """\
 Embeds a folder's golden texts on an emulated older CPU and compares them with its golden vectors.
 
-Haswell has AVX2 and no VNNI: its int8 kernels saturate. Three ways are tried: as Embedder would (auto), with
-the exact kernels, and without them. Needs qemu-x86_64 (Debian: qemu-user); minutes on a small model."""
+Haswell has AVX2 and no VNNI: its int8 kernels saturate. Three settings are tried: the choice of Embedder
+(auto), exact kernels, and fast kernels. Needs qemu-x86_64 (Debian: qemu-user). Small models take minutes."""
 
 EXAMPLE: Final = "  e5-perf cpu-exactness e5-small --cpu Haswell"
 

@@ -26,10 +26,10 @@ from e5_onnx_perf.faults import (
 from e5_onnx_perf.faults.fault import Fault, Ground, Outcome
 
 TEXT: Final = """\
-Tries what goes wrong in production, and whether anything is harmed by it.
+Causes the faults of production, and looks for harm.
 
 Each row of the table is one kind of fault. Harm is a wrong vector, half a file under its name, a hang, a
-crash, or an error that is not told. The exit code is 1 if there is any."""
+crash, or an error without a message. The exit code is 1 if there is any."""
 
 EXAMPLE: Final = "  e5-perf faults e5-small-int8 --only export-kills,full-logs --out faults"
 

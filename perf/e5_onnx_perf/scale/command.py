@@ -13,9 +13,9 @@ from e5_onnx_export.cards.parts import table
 from e5_onnx_perf.scale.arithmetic import Need, Setting, need
 
 TEXT: Final = """\
-Works out what a corpus takes: core-hours, money, memory, storage, network, and the driver's own time.
+Computes the resources for a corpus: core-hours, money, memory, storage, network, and the driver's own time.
 
-All of it is arithmetic on what was measured: a core's rate, a cluster's efficiency, what a shard costs."""
+The input is measured: the throughput of a core, the efficiency of a cluster, the time to schedule a shard."""
 
 EXAMPLE: Final = "  e5-perf capacity-plan --tokens-per-core-second 400 --dimension 1024 --process-mb 700"
 
@@ -26,7 +26,13 @@ _CORPORA: Final = ((10**7, 64), (10**9, 1024), (10**11, 65_536))
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     add = parser.add_argument
-    add("--tokens-per-core-second", type=float, required=True, metavar="N", help="measured rate")
+    add(
+        "--tokens-per-core-second",
+        type=float,
+        required=True,
+        metavar="N",
+        help="measured throughput of a core",
+    )
     add(
         "--tokens-per-text",
         type=float,

@@ -28,10 +28,10 @@ from e5_onnx_perf.serve_load.servers import ServerProcess, our_server, peer_serv
 from e5_onnx_perf.speed.texts import TextMaker, text_maker
 
 TEXT: Final = """\
-Puts `e5 serve` under load: throughput of 32 clients, delay of one text alone and beside bulk, abuse.
+Puts `e5 serve` under load: throughput of 32 clients, latency of one text alone and during bulk, abuse.
 
-Throughput is compared with the library's own on the same texts, in turns; a delay with the library's own for
-the same text. With --checkpoint a page of Starlette around sentence-transformers gets the same load."""
+Throughput and latency are compared with those of the library on the same texts, in turns. With --checkpoint a
+page of Starlette around sentence-transformers gets the same load."""
 
 EXAMPLE: Final = "  e5-perf server-load e5-small-int8 --seconds 600 --out serve"
 

@@ -35,9 +35,9 @@ RESULTS_NAME, PAGE_NAME, TABLE_NAME = "speed.json", "speed.html", "speed.md"
 TEXT: Final = """\
 Compares engines on the same checkpoint, the same texts and the same threads, in one interleaved run.
 
-Each engine has a process of its own, in its best supported setting for this CPU; round by round every
-workload goes round all engines, and medians are reported. Its vectors are compared with full precision: speed
-without agreement does not count. A peer that is not installed is reported as absent, with the reason. Compare
+Each engine has its own process, in its best supported setting for this CPU. In each round every workload runs
+on all engines in turn, and medians are reported. Vectors are compared with full precision: speed without
+agreement does not count. A baseline that is not installed is reported as absent, with the reason. Compare
 ratios of one run, on a machine that does nothing else."""
 
 EXAMPLE: Final = """\
