@@ -75,7 +75,7 @@ def run_in_bulk(ground: Ground, outcome: Outcome) -> None:
 
 
 def run_cache(ground: Ground, outcome: Outcome) -> None:
-    """A process makes an entry while another, a day ahead, looks for what killed processes left."""
+    """A process makes an entry while another, a day ahead, looks for the files of killed processes."""
     texts, clock = ground.texts(3), _clock(ground)
     truth = ground.truth(texts)
     for number in range(ground.trials):

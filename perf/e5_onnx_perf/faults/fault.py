@@ -1,4 +1,4 @@
-"""What every fault is given and what it reports."""
+"""The input and the report of every fault."""
 
 from __future__ import annotations
 

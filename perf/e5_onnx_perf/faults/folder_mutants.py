@@ -182,7 +182,7 @@ def _places(values: dict[str, Any] | list[Any]) -> Iterator[tuple[Any, Any]]:
 
 
 def _reseal(mutant: Mutant) -> None:
-    """Writes the hashes and sizes of what is there now, as somebody who means harm would."""
+    """Writes the hashes and sizes of the present files, as an attacker would."""
     try:
         values = json.loads(mutant.files[MANIFEST_NAME])
         for name, row in values["files"].items():

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 from e5_onnx_perf.errors import WorkerError
 
-# Nothing that is done here takes a working machine as long: what does, hangs.
+# No program here takes so long on a working machine: one that does hangs.
 PATIENCE_S: Final = 600.0
 _EVERY_S: Final = 0.002
 _TRACEBACK: Final = "Traceback (most recent call last)"
@@ -79,7 +79,7 @@ def start(
 
 
 def end(process: subprocess.Popen[str], given: str | None = None) -> Ended:
-    """Waits for the end, or kills what hangs."""
+    """Waits for the end, or kills a program that hangs."""
     try:
         output, said = process.communicate(given, timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""Clients: how many texts a second, how long one text takes, and who waits for whom."""
+"""Clients that measure: texts in a second, the latency of one text, and of one during bulk."""
 
 from __future__ import annotations
 

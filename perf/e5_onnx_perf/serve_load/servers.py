@@ -1,4 +1,4 @@
-"""Servers in processes of their own: ours, and what its users would write without it."""
+"""Servers in processes of their own: ours, and the one that users would write without it."""
 
 from __future__ import annotations
 

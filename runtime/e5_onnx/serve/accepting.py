@@ -52,7 +52,7 @@ class Listener:
         self._accepting = self._loop.create_task(self._accept_all())
 
     async def close(self) -> None:
-        """Accepts no more; what was accepted goes on."""
+        """Accepts no more connections; accepted ones continue."""
         self._accepting.cancel()
         await asyncio.wait({self._accepting})
 

@@ -1,4 +1,4 @@
-"""The loop between requests and the model: takes tickets, runs batches in threads, wakes who waits."""
+"""The loop between requests and the model: takes tickets, runs batches in threads, wakes their requests."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Dispatcher:
         return self._queue.tokens
 
     async def embed(self, ticket: Ticket) -> None:
-        """Fills a ticket's vectors. If the caller is cancelled, what waits of it leaves the queue.
+        """Fills a ticket's vectors. If the caller is cancelled, its waiting rows leave the queue.
 
         Raises:
             OverloadError: If the queue is full.

@@ -72,7 +72,7 @@ class FramingError(RequestError, ValueError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """RFC 9112 wants the connection closed: what follows may be another's request."""
+        """RFC 9112 wants the connection closed: the next bytes may be the request of another client."""
         return {"Connection": "close"}
 
 

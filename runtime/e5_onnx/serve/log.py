@@ -12,7 +12,7 @@ _OWN: Final = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, message and what was given with it."""
+    """Time, level, message and its extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Formats a record. Of an error only the type and the place are told: its words may hold a text."""

@@ -1,4 +1,4 @@
-"""How much memory this process holds, and giving back what it does not use."""
+"""The memory of this process, and the release of its unused part."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def resident_mb(statm: Path = _STATM) -> float | None:
 
 
 def settled_mb(limit_mb: float) -> float:
-    """Resident memory in 10^6 bytes. Beyond a limit, what lies unused in the heap is given back first."""
+    """Resident memory in 10^6 bytes. Beyond a limit, unused heap is released first."""
     held = resident_mb() or 0.0
     if held <= limit_mb:
         return held

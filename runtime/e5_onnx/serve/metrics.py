@@ -18,7 +18,7 @@ class Metrics:
     """The metrics of a server; prometheus_client adds up those of several worker processes."""
 
     def __init__(self, waiting_tokens: Callable[[], int]) -> None:
-        """Takes what tells how many tokens wait."""
+        """Takes the function that counts waiting tokens."""
         self._waiting_tokens = waiting_tokens
         self.registry = CollectorRegistry()
         own = self.registry

@@ -1,4 +1,4 @@
-"""The model of a server: texts to rows, rows to vectors, with what was counted on the way."""
+"""The model of a server: texts to rows, rows to vectors, and the counts of both."""
 
 from __future__ import annotations
 
@@ -113,6 +113,6 @@ class ServedModel:
         return [text.ids for text in await self._turns.run(self._tokeniser.tokenise(wish))]
 
     def close(self) -> None:
-        """Waits for what runs."""
+        """Waits for the batches that run."""
         self._dispatcher.close()
         self._turns.close()

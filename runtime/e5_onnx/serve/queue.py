@@ -131,13 +131,13 @@ class FairQueue:
         self._tokens += ticket.tokens
 
     def remove(self, ticket: Ticket) -> None:
-        """Takes out what waits of a ticket; rows that run are not stopped."""
+        """Removes the waiting rows of a ticket; rows that run are not stopped."""
         if self._lines.leave(ticket):
             self._tokens -= ticket.tokens
             ticket.waiting.clear()
 
     def next_batch(self) -> Batch | None:
-        """Takes out what runs next; None if nothing waits."""
+        """Removes and returns the next batch; None if nothing waits."""
         line = self._lines.next_line()
         batch = self._fill(line, turn=_FIRST_TURN if line is self._lines.fresh else self._budget)
         for ticket in batch.tickets:

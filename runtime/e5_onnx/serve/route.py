@@ -1,4 +1,4 @@
-"""A route: what is answered at some paths, by what, and how it is described."""
+"""A route: paths, the handler of their requests, and a description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of routes: what is answered, by whom, and how it is described."""
+"""The table of routes: paths, handlers and descriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sockets that a server listens on, and what is wrong with an address that cannot be had."""
+"""The sockets that a server listens on, and the reason why an address cannot be used."""
 
 from __future__ import annotations
 

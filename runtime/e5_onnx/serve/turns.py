@@ -23,7 +23,7 @@ class _Job:
 
 
 class Turns:
-    """A thread and those who wait for it. For one event loop."""
+    """A thread and the jobs that wait for it. For one event loop."""
 
     def __init__(self, name: str) -> None:
         """Starts nothing yet; takes the thread's name."""
@@ -32,7 +32,7 @@ class Turns:
         self._is_busy = False
 
     async def run(self, steps: Steps[T]) -> T:
-        """Runs a job to its end. If the caller is cancelled, the steps that are left are not taken.
+        """Runs a job to its end. If the caller is cancelled, the remaining steps do not run.
 
         Raises:
             Exception: Whatever a step raises.
