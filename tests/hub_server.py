@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = self.path.rpartition("/")[2]
         self.hub.uploads.append(name)
         cut = self.hub.upload_cuts.pop(0) if self.hub.upload_cuts else None
-        arrived = b""
+        arrived = bytearray()
         for block in self.read_body():
             arrived += block
             if self.hub.stall_uploads:
@@ -116,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
         if sha256(arrived).hexdigest() == name:
-            self.hub.blobs[name] = arrived
+            self.hub.blobs[name] = bytes(arrived)
             self.send(200, b"", {"ETag": name})
         else:
             self.close_connection = True

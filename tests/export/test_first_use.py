@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,8 @@ def test_what_is_printed_runs(
     exec(python, {})  # noqa: S102
     cosine = float(capsys.readouterr().out)
     assert -1 <= cosine <= 1
+    # The command of this Python, wherever it is installed.
+    command = f'e5() {{ "{sys.executable}" -m e5_onnx.cli "$@"; }}\n{command}'
     found = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert f"{cosine:.4f}"[:5] in found.stdout
     assert found.stdout.rstrip().endswith("The sea is 3.7 km deep.")
