@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +12,10 @@ from typing import Final
 # what other virtual machines took, and those after it are counted in the first two already.
 _IDLE: Final = (3, 4)
 _COUNTED: Final = 8
+# Of /proc/PID/stat after the name in brackets: the process's own user and system time.
+_OWN: Final = slice(11, 13)
+_STILL_S: Final = 0.03  # three of the kernel's ticks
+_LONGEST_S: Final = 10.0
 
 
 def busy_seconds(stat: Path = Path("/proc/stat")) -> float:
@@ -28,3 +34,28 @@ def share_of_others(*, busy: float, ours: float, elapsed: float) -> float:
         elapsed: Seconds that passed.
     """
     return max(0.0, busy - ours) / (elapsed * (os.cpu_count() or 1))
+
+
+def wait_until_still(processes: Sequence[int], *, longest: float = _LONGEST_S) -> bool:
+    """Waits until processes take no CPU time: threads that spin after their work have stopped.
+
+    Args:
+        processes: Their ids.
+        longest: Seconds after which it gives up.
+
+    Returns:
+        Whether they stand still.
+    """
+    end, before = time.monotonic() + longest, _ticks(processes)
+    while time.monotonic() < end:
+        time.sleep(_STILL_S)
+        now = _ticks(processes)
+        if now == before:
+            return True
+        before = now
+    return False
+
+
+def _ticks(processes: Sequence[int]) -> int:
+    stats = (Path(f"/proc/{process}/stat").read_text("utf-8") for process in processes)
+    return sum(int(value) for stat in stats for value in stat.rpartition(")")[2].split()[_OWN])

@@ -43,6 +43,11 @@ class WorkerProcess:
         self._asks, self._answers = self._process.stdin, self._process.stdout
         self.loaded = self._answer()
 
+    @property
+    def process_id(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
     def request(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Has it do one job and returns its answer.
 

@@ -195,5 +195,10 @@ def test_a_stress_checkpoint_is_exported_and_measured(tmp_path: Path) -> None:
     words = ["--workloads", "query", "--rounds", "1", "--quick", "--threads", "2"]
     assert main(["speed", str(folder), "--out", str(tmp_path / "out"), *words]) == 0
     rows = json.loads((tmp_path / "out" / "speed.json").read_text("utf-8"))["results"]
-    assert {row["engine"] for row in rows} == {"folder", "folder (throughput)", "folder (graph alone)"}
+    assert {row["engine"] for row in rows} == {
+        "folder",
+        "folder (throughput)",
+        "folder (graph alone)",
+        "folder (bare integer product)",
+    }
     assert min(row["tokens_per_s"] for row in rows) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from e5_onnx_perf.errors import WorkerError
-from e5_onnx_perf.machine_load import busy_seconds, share_of_others
+from e5_onnx_perf.machine_load import busy_seconds, share_of_others, wait_until_still
 from e5_onnx_perf.speed.engine import EngineSpec
 from e5_onnx_perf.worker_process import WorkerProcess
 
@@ -67,3 +68,11 @@ def test_what_other_programs_take(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share_of_others(busy=30, ours=10, elapsed=10) == pytest.approx(0.5)
     # The kernel counts in ticks: ours can seem more than all.
     assert share_of_others(busy=9.99, ours=10, elapsed=10) == 0
+
+
+def test_a_turn_waits_for_threads_that_spin() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
+        assert not wait_until_still([busy.pid], longest=0.2)
+        busy.send_signal(signal.SIGSTOP)
+        assert wait_until_still([busy.pid])
+        busy.kill()

@@ -53,6 +53,30 @@ class Mean:
 
 
 @dataclass(frozen=True, slots=True)
+class Median:
+    """The median of what each item contributes.
+
+    Attributes:
+        items: float64 [n].
+    """
+
+    items: Doubles
+
+    def value(self) -> float:
+        """The median."""
+        return float(np.median(self.items))
+
+    def resampled(self, counts: Counts) -> Doubles:
+        """The median of each resample; see `Statistic.resampled`. One of nothing fails."""
+        order = np.argsort(self.items)
+        reached = counts[:, order].cumsum(axis=1)
+        drawn = reached[:, -1:]
+        # The two items in the middle, which are one where their number is odd.
+        middles = [(reached > half).argmax(axis=1) for half in ((drawn - 1) // 2, drawn // 2)]
+        return np.asarray(self.items[order][np.stack(middles)].mean(axis=0))
+
+
+@dataclass(frozen=True, slots=True)
 class RankCorrelation:
     """Spearman's correlation x 100 of what a model says with what people say.
 

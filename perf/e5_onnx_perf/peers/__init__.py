@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 VectorRows = NDArray[np.float32]
 PeerName = Literal[
-    "torch", "sentence-transformers", "optimum-int8", "fastembed", "ctranslate2", "openvino", "llama.cpp"
+    "torch",
+    "sentence-transformers",
+    "optimum-int8",
+    "fastembed",
+    "ctranslate2",
+    "openvino",
+    "openvino-static",
+    "openvino-static-bf16",
+    "openvino-bf16",
+    "llama.cpp",
 ]
 
 
@@ -28,10 +37,14 @@ class PeerRow:
     Attributes:
         module: The module of this package that runs it.
         libraries: The distributions whose versions are reported with its figures.
+        tokenizer: The library that makes its tokens.
+        variant: The part of the module that runs it, where the module runs several peers.
     """
 
     module: str
     libraries: tuple[str, ...]
+    tokenizer: str = "tokenizers"
+    variant: str = ""
 
 
 PEERS: Final[dict[PeerName, PeerRow]] = {
@@ -40,8 +53,11 @@ PEERS: Final[dict[PeerName, PeerRow]] = {
     "optimum-int8": PeerRow("optimum_int8", ("optimum",)),
     "fastembed": PeerRow("fastembed_fp32", ("fastembed",)),
     "ctranslate2": PeerRow("ctranslate2_int8", ("ctranslate2",)),
-    "openvino": PeerRow("openvino_int8", ("openvino",)),
-    "llama.cpp": PeerRow("llama_cpp_q8", ("llama-cpp-python",)),
+    "openvino": PeerRow("openvino_cpu", ("openvino", "nncf"), variant="WEIGHTS"),
+    "openvino-static": PeerRow("openvino_cpu", ("openvino", "nncf"), variant="STATIC"),
+    "openvino-static-bf16": PeerRow("openvino_cpu", ("openvino", "nncf"), variant="STATIC_BF16"),
+    "openvino-bf16": PeerRow("openvino_cpu", ("openvino",), variant="BF16"),
+    "llama.cpp": PeerRow("llama_cpp_q8", ("llama-cpp-python",), "llama.cpp"),
 }
 BATCH: Final = 32
 """Texts in a batch, for engines that leave this to their user."""
@@ -99,5 +115,7 @@ def import_peer(name: PeerName) -> PeerModule:
     Raises:
         MissingExtraError: If they are not installed.
     """
-    module: PeerModule = import_module(f"{__name__}.{PEERS[name].module}")
-    return module
+    row = PEERS[name]
+    module = import_module(f"{__name__}.{row.module}")
+    peer: PeerModule = getattr(module, row.variant) if row.variant else module
+    return peer

@@ -27,26 +27,28 @@ from e5_onnx_perf.speed.sharing import measure_sharing
 from e5_onnx_perf.speed.speed_page import write_speed_page
 from e5_onnx_perf.speed.speed_results import speed_results
 from e5_onnx_perf.speed.table import speed_table
-from e5_onnx_perf.speed.texts import TextMaker, text_maker
-from e5_onnx_perf.speed.workloads import QUICK, choose_workloads
+from e5_onnx_perf.speed.texts import FreshTexts, TextMaker, real_streams, text_maker
+from e5_onnx_perf.speed.workloads import USUAL, choose_workloads
 
 RESULTS_NAME, PAGE_NAME, TABLE_NAME = "speed.json", "speed.html", "speed.md"
 
 TEXT: Final = """\
 Compares engines on the same checkpoint, the same texts and the same threads, in one interleaved run.
 
-Each engine has its own process, in its best supported setting for this CPU. In each round every workload runs
-on all engines in turn, and medians are reported. Vectors are compared with full precision: speed without
-agreement does not count. A baseline that is not installed is reported as absent, with the reason. Compare
-ratios of one run, on a machine that does nothing else."""
+Each engine has a process of its own, in its best supported setting for this CPU. Round by round every
+workload goes round all engines, with texts that none has seen; a turn begins when the engine before has come
+to rest. The first folder is compared with each engine by the median of the rounds' ratios and its 95%
+bootstrap interval: it is ahead only where the interval lies above 1. All vectors that are timed are compared
+with full precision: speed without agreement does not count. A baseline that is not installed is reported as
+absent, with the reason. Compare ratios of one run, on a machine that does nothing else."""
 
 EXAMPLE: Final = """\
   e5-perf speed e5-small e5-small-fp32 --out speed --quick
   e5-perf speed large-int8 large-fp32 --checkpoint seeded-large --peers torch,ctranslate2 --out speed"""
 
-_ROUNDS, _QUICK_ROUNDS, _STARTS = 5, 3, 3
+_ROUNDS, _STARTS = 7, 3
 # The first folder is looked at more closely than those beside it.
-_OWN: Final[tuple[OwnName, ...]] = ("embedder", "callers", "graph")
+_OWN: Final[tuple[OwnName, ...]] = ("embedder", "callers", "graph", "product")
 _EVERY_PEER: Final = get_args(PeerName)
 
 
@@ -67,17 +69,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         type=Path,
         metavar="DIR",
-        help="a folder that holds tatoeba/ (default: made-up texts of seeded words)",
-    )
-    parser.add_argument("--threads", type=int, help="threads of each engine (default: all CPUs it may use)")
-    parser.add_argument(
-        "--rounds", type=int, help=f"rounds (default: {_ROUNDS}, with --quick {_QUICK_ROUNDS})"
+        help="a folder that holds tatoeba/ and stsb/ (default: made-up texts of seeded words, and no sts-b)",
     )
     parser.add_argument(
-        "--workloads", metavar="NAMES", help="workloads, such as query,8x256,ragged (default: all)"
+        "--threads",
+        type=_counts,
+        help="threads of each engine, such as 2,1: a measurement for each count, all but the first in a "
+        "folder of its own in DIR (default: all CPUs it may use, then 1; with --quick not 1)",
+    )
+    parser.add_argument("--rounds", type=int, help=f"rounds that are counted (default: {_ROUNDS})")
+    parser.add_argument(
+        "--workloads", metavar="NAMES", help=f"workloads, such as 1x512,stream (default: {','.join(USUAL)})"
     )
     parser.add_argument(
-        "--quick", action="store_true", help=f"time only {','.join(QUICK)}, and no scaling (default: off)"
+        "--quick",
+        action="store_true",
+        help="no cold starts, no processes beside each other, no scaling (default: off)",
     )
     parser.add_argument(
         "--scratch",
@@ -89,15 +96,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Runs the command."""
-    rounds = _rounds(parsed)
-    workloads = choose_workloads(_names(parsed))
-    peers = _peers(parsed)
+    rounds, names, peers = _rounds(parsed), _names(parsed), _peers(parsed)
+    choose_workloads(names)
     environment()
     require_matplotlib()
     for folder in parsed.folders:
         open_folder(folder)
-    parsed.out.mkdir(parents=True, exist_ok=True)
-    progress, threads = TerminalProgress(), choose_threads(parsed.threads).count
+    default = [None] if parsed.quick else [None, 1]
+    counts = dict.fromkeys(choose_threads(count).count for count in parsed.threads or default)
+    for number, threads in enumerate(counts):
+        out = parsed.out / f"threads-{threads}" if number else parsed.out
+        out.mkdir(parents=True, exist_ok=True)
+        values = _measured(parsed, names, peers, threads=threads, rounds=rounds)
+        sys.stdout.write(write_speed_results(values, out))
+    return 0
+
+
+def _measured(
+    parsed: argparse.Namespace, names: Sequence[str], peers: Sequence[str], *, threads: int, rounds: int
+) -> dict[str, Any]:
+    """The values of speed.json for one count of threads."""
+    progress, streams = TerminalProgress(), real_streams(parsed.data)
+    workloads = choose_workloads(names, streams)
     maker = text_maker(parsed.folders[0] / TOKENIZER_NAME, parsed.data)
     scratch = str(parsed.scratch or cache_folder() / "peers")
     own = [
@@ -106,17 +126,19 @@ def run(parsed: argparse.Namespace) -> int:
         for engine in _OWN[: 1 if number else None]
     ]
     theirs, absent = _prepared(peers, parsed.checkpoint, scratch, threads=threads)
-    found = measure([*own, *theirs], workloads, maker, rounds=rounds, progress=progress)
+    fresh = FreshTexts(maker, streams)
+    found = measure([*own, *theirs], workloads, fresh, rounds=rounds, progress=progress)
     found = Comparison(found.engines, absent | found.absent, found.others)
     values = speed_results(found, workloads, threads=threads, rounds=rounds, command=_command(parsed))
-    values["cold_start"] = [
-        _cold_start(spec, progress) for spec in (own[0], *theirs) if spec.name not in found.absent
-    ]
-    progress.step("starting processes beside each other")
-    values["sharing"] = measure_sharing(own[0], [maker.make([16, 64, 200], 0)])
-    values["scaling"] = [] if parsed.quick else _scaling(own[0], maker, rounds=rounds)
-    sys.stdout.write(write_speed_results(values, parsed.out))
-    return 0
+    values |= {"cold_start": [], "sharing": [], "scaling": []}
+    if not parsed.quick:
+        values["cold_start"] = [
+            _cold_start(spec, progress) for spec in (own[0], *theirs) if spec.name not in found.absent
+        ]
+        progress.step("starting processes beside each other")
+        values["sharing"] = measure_sharing(own[0], [maker.make([16, 64, 200], 0)])
+        values["scaling"] = _scaling(own[0], maker, rounds=rounds)
+    return values
 
 
 def write_speed_results(values: dict[str, Any], out: Path) -> str:
@@ -156,22 +178,23 @@ def _cold_start(spec: EngineSpec, progress: TerminalProgress) -> dict[str, Any]:
 
 def _scaling(spec: EngineSpec, maker: TextMaker, *, rounds: int) -> list[dict[str, Any]]:
     (workload,) = choose_workloads(["ragged"])
-    requests = workload.make(maker, 0)
+    requests = workload.make(FreshTexts(maker, {}))
     tokens = sum(sum(maker.count(texts)) for texts in requests)
     return measure_scaling(spec, requests, tokens=tokens, rounds=rounds)
 
 
 def _rounds(parsed: argparse.Namespace) -> int:
-    rounds = parsed.rounds or (_QUICK_ROUNDS if parsed.quick else _ROUNDS)
     if parsed.rounds is not None and parsed.rounds < 1:
         raise OptionError("rounds", parsed.rounds, "at least 1")
-    return int(rounds)
+    return int(parsed.rounds or _ROUNDS)
 
 
-def _names(parsed: argparse.Namespace) -> Sequence[str] | None:
-    if parsed.workloads is not None:
-        return list(parsed.workloads.split(","))
-    return QUICK if parsed.quick else None
+def _counts(words: str) -> list[int]:
+    return [int(word) for word in words.split(",")]
+
+
+def _names(parsed: argparse.Namespace) -> Sequence[str]:
+    return USUAL if parsed.workloads is None else list(parsed.workloads.split(","))
 
 
 def _peers(parsed: argparse.Namespace) -> list[str]:
@@ -187,7 +210,9 @@ def _peers(parsed: argparse.Namespace) -> list[str]:
 
 def _command(parsed: argparse.Namespace) -> str:
     words = ["e5-perf", "speed", *(folder.name for folder in parsed.folders)]
-    for flag in ("peers", "threads", "rounds", "workloads"):
+    if parsed.threads:
+        words += ["--threads", ",".join(map(str, parsed.threads))]
+    for flag in ("peers", "rounds", "workloads"):
         if getattr(parsed, flag):
             words += [f"--{flag}", str(getattr(parsed, flag))]
     if parsed.checkpoint:

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final, Literal, Protocol, cast
 
-from e5_onnx_perf.peers import LoadedEngine, Peer, PeerName, PeerSource, VectorRows, import_peer
+from e5_onnx_perf.peers import PEERS, LoadedEngine, Peer, PeerName, PeerSource, VectorRows, import_peer
 
-OwnName = Literal["embedder", "callers", "graph", "cached"]
+OwnName = Literal["embedder", "callers", "graph", "cached", "product"]
 
 # How each is used, for tables; the first is the usual way.
 _OWN: Final[dict[str, str]] = {
@@ -18,11 +18,16 @@ _OWN: Final[dict[str, str]] = {
     "graph": "graph alone",
     "callers": "throughput",
     "cached": "packed",
+    "product": "bare integer product",
 }
 
 
 class SpeedEngine(LoadedEngine, Protocol):
     """An engine to be timed."""
+
+    @property
+    def tokenizer(self) -> str:
+        """The library that makes its tokens, with the installation that brings it where it is ours."""
 
     def ready(self, texts: Sequence[str]) -> Callable[[], VectorRows]:
         """Takes texts, and returns what is timed: it embeds them in order, float32 [n, dimension]."""
@@ -43,6 +48,11 @@ class EngineSpec:
     path: str
     threads: int
     scratch: str
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it goes all the way from texts to vectors."""
+        return self.engine not in ("graph", "product")
 
     @property
     def is_peer(self) -> bool:
@@ -76,15 +86,18 @@ def import_engine(spec: EngineSpec) -> Callable[[], SpeedEngine]:
     """
     if spec.is_peer:
         module = import_peer(spec.peer)
-        return lambda: _PeerEngine(module.load(spec.source, spec.threads))
-    load: Callable[[EngineSpec], SpeedEngine] = import_module("e5_onnx_perf.speed.own_engines").load
+        return lambda: _PeerEngine(module.load(spec.source, spec.threads), PEERS[spec.peer].tokenizer)
+    # The product's module needs the onnx package, which no other engine of ours does.
+    module_name = "product" if spec.engine == "product" else "own_engines"
+    load: Callable[[EngineSpec], SpeedEngine] = import_module(f"e5_onnx_perf.speed.{module_name}").load
     return lambda: load(spec)
 
 
 class _PeerEngine:
-    def __init__(self, peer: Peer) -> None:
+    def __init__(self, peer: Peer, tokenizer: str) -> None:
         self._peer = peer
         self.setting, self.precision, self.disk_bytes = peer.setting, peer.precision, peer.disk_bytes
+        self.tokenizer = tokenizer
 
     def ready(self, texts: Sequence[str]) -> Callable[[], VectorRows]:
         return lambda: self._peer.encode(texts)

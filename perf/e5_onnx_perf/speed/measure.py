@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -15,14 +16,13 @@ from numpy.typing import NDArray
 
 from e5_onnx_export.progress import Progress
 from e5_onnx_perf.errors import WorkerError
-from e5_onnx_perf.machine_load import busy_seconds, share_of_others
+from e5_onnx_perf.machine_load import busy_seconds, share_of_others, wait_until_still
 from e5_onnx_perf.speed.engine import EngineSpec
-from e5_onnx_perf.speed.texts import TextMaker
+from e5_onnx_perf.speed.texts import FreshTexts
 from e5_onnx_perf.speed.workloads import Workload
 from e5_onnx_perf.worker_process import WorkerProcess
 
 _MODULE: Final = "e5_onnx_perf.speed.worker"
-_AGREEMENT: Final = 24  # texts whose vectors are compared
 _PEAK: Final = (256,) * 8
 
 
@@ -43,6 +43,16 @@ class Timing:
     cpu_seconds: Sequence[float]
     tokens: Sequence[int]
 
+    @property
+    def rounds(self) -> list[float]:
+        """The seconds of all requests together, by round."""
+        return [sum(own) for own in self.seconds]
+
+    @property
+    def tokens_per_s(self) -> float:
+        """The median of the rounds' own rates: fresh texts do not have the same number of tokens each."""
+        return median(tokens / seconds for tokens, seconds in zip(self.tokens, self.rounds, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -53,14 +63,14 @@ class Measured:
         loaded: The worker's report on loading.
         peak_mb: Largest resident memory while eight texts of 256 tokens are embedded.
         timings: By the name of the workload.
-        vectors: float32 [texts, dimension] of the texts that all engines are compared on.
+        vectors: float32 [texts, dimension] of all texts that were timed, by the name of the workload.
     """
 
     spec: EngineSpec
     loaded: dict[str, Any]
     peak_mb: float
     timings: dict[str, Timing]
-    vectors: NDArray[np.float32]
+    vectors: dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,7 @@ class Comparison:
 def measure(
     specs: Sequence[EngineSpec],
     workloads: Sequence[Workload],
-    maker: TextMaker,
+    fresh: FreshTexts,
     *,
     rounds: int,
     progress: Progress,
@@ -104,7 +114,7 @@ def measure(
     Args:
         specs: The engines; one that cannot be loaded is reported as absent, with the reason.
         workloads: The workloads to time.
-        maker: Makes the texts, the same for all.
+        fresh: Makes the texts, the same for all and new in each round.
         rounds: How often each workload is run; one more is run first and not counted.
         progress: The display that counts rounds.
 
@@ -120,20 +130,22 @@ def measure(
                 workers.append((spec, stack.enter_context(start_worker(spec))))
             except WorkerError as error:
                 absent[spec.name] = error.reason
-        drawn = [_draw(workloads, maker, seed) for seed in range(rounds + 1)]
+        drawn = [_draw(workloads, fresh) for _ in range(rounds + 1)]
+        peak = fresh.make(_PEAK)
         workers = warmed_up(workers, drawn[0], absent)
         answers: list[dict[str, list[dict[str, Any]]]] = [{} for _ in workers]
         started, busy, ours = time.perf_counter(), busy_seconds(), -time.process_time()
-        for asked in progress.track(drawn[1:], label="rounds", total=rounds):
+        for first, asked in enumerate(progress.track(drawn[1:], label="rounds", total=rounds)):
             ours += _take_turns(
                 workers,
                 asked,
                 lambda number, name, answer: answers[number].setdefault(name, []).append(answer),
+                first=first,
             )
         elapsed = time.perf_counter() - started
         others = share_of_others(busy=busy_seconds() - busy, ours=ours + time.process_time(), elapsed=elapsed)
         engines = [
-            _measured(spec, worker, own, maker=maker, rounds=drawn[1:])
+            _measured(spec, worker, own, peak=peak, rounds=drawn[1:])
             for (spec, worker), own in zip(workers, answers, strict=True)
         ]
     return Comparison(engines, absent, others)
@@ -163,9 +175,9 @@ def warmed_up(workers: Sequence[Running], asked: Round, absent: dict[str, str]) 
     return alive
 
 
-def _draw(workloads: Sequence[Workload], maker: TextMaker, seed: int) -> Round:
-    requests = {workload.name: workload.make(maker, seed) for workload in workloads}
-    tokens = {name: sum(sum(maker.count(texts)) for texts in made) for name, made in requests.items()}
+def _draw(workloads: Sequence[Workload], fresh: FreshTexts) -> Round:
+    requests = {workload.name: workload.make(fresh) for workload in workloads}
+    tokens = {name: sum(sum(fresh.count(texts)) for texts in made) for name, made in requests.items()}
     return Round(requests, tokens)
 
 
@@ -173,11 +185,28 @@ def _take_turns(
     workers: Sequence[Running],
     asked: Round,
     keep: Callable[[int, str, dict[str, Any]], None],
+    *,
+    first: int = 0,
 ) -> float:
-    """Every workload by every engine in turn; returns the CPU seconds that these took."""
-    cpu = 0.0
-    for name, requests in asked.requests.items():
-        for number, (_, worker) in enumerate(workers):
+    """Every workload by every engine in turn, each turn on a machine where the one before has come to rest.
+
+    Args:
+        workers: The engines.
+        asked: The texts.
+        keep: Takes each answer, with the engine's number and the workload's name.
+        first: The number of the engine that begins the first workload; the next one begins the second.
+
+    Returns:
+        The CPU seconds that the turns took.
+    """
+    cpu, count = 0.0, len(workers)
+    processes = [worker.process_id for _, worker in workers]
+    for turn, (name, requests) in enumerate(asked.requests.items()):
+        for place in range(count):
+            number = (first + turn + place) % count
+            spec, worker = workers[number]
+            if not wait_until_still(processes):
+                raise WorkerError(spec.name, "the engine before it does not stop taking CPU time")
             answer = worker.request({"job": "time", "requests": requests})
             cpu += answer["cpu_seconds"]
             keep(number, name, answer)
@@ -189,12 +218,11 @@ def _measured(
     worker: WorkerProcess,
     answers: dict[str, list[dict[str, Any]]],
     *,
-    maker: TextMaker,
+    peak: list[str],
     rounds: Sequence[Round],
 ) -> Measured:
-    lengths = [int(length) for length in np.linspace(8, 200, _AGREEMENT)]
-    vectors = worker.request({"job": "embed", "requests": [maker.make(lengths, 0)]})["vectors"][0]
-    peak = worker.request({"job": "peak", "requests": [maker.make(_PEAK, 0)]})
+    held = worker.request({"job": "peak", "requests": [peak]})["memory"]
+    vectors = {name: np.concatenate([_vectors(answer) for answer in own]) for name, own in answers.items()}
     timings = {
         name: Timing(
             seconds=[answer["seconds"] for answer in own],
@@ -203,12 +231,12 @@ def _measured(
         )
         for name, own in answers.items()
     }
-    return Measured(spec, worker.loaded, peak["memory"]["peak_mb"], timings, np.array(vectors, np.float32))
+    return Measured(spec, worker.loaded, held["peak_mb"], timings, vectors)
 
 
-def seconds_of_round(timing: Timing) -> float:
-    """The median over rounds of all requests' seconds together."""
-    return median(sum(own) for own in timing.seconds)
+def _vectors(answer: dict[str, Any]) -> NDArray[np.float32]:
+    texts, dimension = answer["texts"], answer["dimension"]
+    return np.frombuffer(b64decode(answer["vectors"]), "<f4").reshape(texts, dimension)
 
 
 def spread(values: Sequence[float]) -> float:

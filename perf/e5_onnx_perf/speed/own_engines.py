@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from e5_onnx import Embedder, Mode
 from e5_onnx.model_folder.folder import open_folder
 from e5_onnx_perf.peers import VectorRows
 from e5_onnx_perf.speed.engine import EngineSpec, SpeedEngine
+
+# What brings a tokenizer library.
+_INSTALLATION: Final = {"tokenizers": "(default installation)", "tokie": "([lean])"}
 
 
 class EmbedderEngine:
@@ -20,7 +24,8 @@ class EmbedderEngine:
         self._model = Embedder(
             spec.path, threads=spec.threads, overflow="truncate", mode=mode, cache_dir=cache
         )
-        self.setting = f"{spec.threads} threads, mode {mode}, {self._model.tokenizer}"
+        self.setting = f"{spec.threads} threads, mode {mode}"
+        self.tokenizer = f"{self._model.tokenizer} {_INSTALLATION[self._model.tokenizer]}"
         self.precision = self._model.manifest.precision
         self.disk_bytes = open_folder(Path(spec.path)).size_bytes
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 from e5_onnx_export.cards.accuracy import Values
 from e5_onnx_perf.report.rendering import render, write_text
 from e5_onnx_perf.report.svg import INK, SERIES, new_picture, to_svg
+from e5_onnx_perf.speed.speed_results import AGREES
+from e5_onnx_perf.speed.table import agreement, with_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +30,10 @@ def write_speed_page(values: Values, path: Path) -> None:
         **values,
         "workloads": workloads,
         "main": main,
-        "best": _fastest(values, main),
+        "best": next(row for row in values["frontier"] if row["workload"] == main),
+        "agrees": AGREES,
+        "agreement": agreement,
+        "with_interval": with_interval,
         "overview": _overview(values, main),
         "pictures": [_bars(values, workload) for workload in workloads],
         "memory_by_engine": {row["engine"]: row for row in values["memory"]},
@@ -37,27 +42,24 @@ def write_speed_page(values: Values, path: Path) -> None:
     write_text(render("speed.html", shown), path)
 
 
-def _fastest(values: Values, workload: str) -> Values:
-    rows = [row for row in values["results"] if row["workload"] == workload]
-    return max(rows, key=lambda row: float(row["tokens_per_s"]))
-
-
 def _overview(values: Values, workload: str) -> str:
     """Throughput against the error of the vectors; a dot is as large as the files."""
     rows = {row["engine"]: row for row in values["results"] if row["workload"] == workload}
     sizes = {row["engine"]: row["disk_mb"] for row in values["memory"]}
     figure, axes = new_picture(_WIDTH, 3.6)
     places: dict[str, tuple[float, float]] = {}
-    for number, (name, row) in enumerate(rows.items()):
-        error = max(1e-7, 1 - row["cosine_to_fp32"])
+    compared = {name: row for name, row in rows.items() if row["cosine_mean"] is not None}
+    for number, (name, row) in enumerate(compared.items()):
+        error = max(1e-7, 1 - row["cosine_mean"])
         area = max(12, sizes[name] / _MB_A_POINT)
         axes.scatter([error], [row["tokens_per_s"]], s=area, alpha=0.75, color=SERIES[number % len(SERIES)])
         places[name] = error, row["tokens_per_s"]
+    axes.axvline(1 - AGREES, color=INK, linewidth=0.8, linestyle=":")
     axes.set_xscale("log")
     axes.invert_xaxis()
     axes.margins(0.2, 0.15)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("1 − lowest cosine with fp32: better to the right")
+    axes.set_xlabel("1 − mean cosine with fp32: better to the right")
     axes.set_ylabel(f"tokens/s, {workload}")
     _name(axes, places)
     return to_svg(figure, label=f"Throughput against agreement on {workload}, dots as large as the files")
@@ -85,16 +87,19 @@ def _bars(values: Values, workload: str) -> dict[str, str]:
     singly = rows[0]["p50_ms"] is not None
     figure, axes = new_picture(_WIDTH, 0.7 + 0.24 * len(rows))
     amounts = [row["p50_ms"] if singly else row["tokens_per_s"] for row in rows]
-    axes.barh(range(len(rows)), amounts, height=0.62, color=SERIES[0])
+    agree = [row["cosine_mean"] is not None and row["cosine_mean"] >= AGREES for row in rows]
+    colours = [SERIES[0] if row["engine"] == row["judged"] else SERIES[2 if same else 1]
+               for row, same in zip(rows, agree, strict=True)]  # fmt: skip
+    axes.barh(range(len(rows)), amounts, height=0.62, color=colours)
     for place, (amount, row) in enumerate(zip(amounts, rows, strict=True)):
-        ratio = "" if row["ratio_to_torch"] is None else f"  {row['ratio_to_torch']:.2f}x torch"
+        ratio = "" if row["engine"] == row["judged"] else f"   ({with_interval(row)})"
         axes.annotate(
             f"{amount:,.1f}{ratio}" if singly else f"{amount:,.0f}{ratio}",
             (amount, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7, color=INK,
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), [row["engine"] for row in rows])
     axes.invert_yaxis()
-    axes.margins(x=0.3)
+    axes.margins(x=1.0)
     axes.grid(visible=False, axis="y")
     unit = "ms, median of single requests: less is better" if singly else "tokens/s: more is better"
     axes.set_xlabel(unit)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from e5_onnx.errors import OptionError
-from e5_onnx_perf.speed.texts import TextMaker
+from e5_onnx_perf.speed.texts import FreshTexts
 
 _BUCKETS: Final = (16, 64, 128, 256, 512)
 _BATCHES: Final = (1, 8, 32)
-QUICK: Final = ("query", "1x128", "32x32", "8x256", "ragged")
+USUAL: Final = ("query", "1x16", "1x128", "32x32", "8x256", "ragged", "sts-b", "paragraphs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,29 @@ class Workload:
         name: For tables.
         requests: The lengths in tokens of each request's texts.
         timed_singly: Whether the time of each request matters, or only that of all.
+        stream: The real texts that it takes as they are; then only the number of lengths counts.
     """
 
     name: str
     requests: tuple[tuple[int, ...], ...]
     timed_singly: bool = False
+    stream: str | None = None
 
     @property
     def texts(self) -> int:
         """The number of texts of all requests."""
         return sum(map(len, self.requests))
 
-    def make(self, maker: TextMaker, seed: int) -> list[list[str]]:
-        """The texts of each request."""
-        texts = iter(maker.make([length for request in self.requests for length in request], seed))
+    @property
+    def mode(self) -> Literal["embedder", "callers"]:
+        """The mode that our documentation names for such requests; nothing that was timed chooses it."""
+        return "callers" if min(map(len, self.requests)) > 1 else "embedder"
+
+    def make(self, fresh: FreshTexts) -> list[list[str]]:
+        """The texts of each request, which nothing has seen before."""
+        lengths = [length for request in self.requests for length in request]
+        made = fresh.take(self.stream, len(lengths)) if self.stream else fresh.make(lengths)
+        texts = iter(made)
         return [[next(texts) for _ in request] for request in self.requests]
 
 
@@ -64,19 +73,20 @@ WORKLOADS: Final = (
     Workload("32x32", ((32,) * 32,)),
     Workload("ragged", (_lengths(48, median=45, spread=0.9, seed=2),)),
     Workload("stream", _stream(), True),
+    Workload("sts-b", ((0,) * 64,), stream="sts-b"),
+    Workload("paragraphs", ((0,) * 16,), stream="paragraphs"),
 )
 _BY_NAME: Final = {workload.name: workload for workload in WORKLOADS}
 
 
-def choose_workloads(names: Sequence[str] | None) -> list[Workload]:
-    """The workloads of some names, or all.
+def choose_workloads(names: Sequence[str], streams: Collection[str] | None = None) -> list[Workload]:
+    """The workloads of some names, those left out whose real texts are not there.
 
     Raises:
         OptionError: If there is none of a name.
     """
-    if names is None:
-        return list(WORKLOADS)
     unknown = [name for name in names if name not in _BY_NAME]
     if unknown:
         raise OptionError("workloads", ",".join(unknown), f"of {', '.join(_BY_NAME)}")
-    return [_BY_NAME[name] for name in names]
+    chosen = [_BY_NAME[name] for name in names]
+    return [one for one in chosen if streams is None or one.stream is None or one.stream in streams]
