@@ -20,6 +20,8 @@ def require_ray() -> Any:  # noqa: ANN401 - Ray is optional, so its types are no
     """
     # Before it is imported: nothing is to be sent anywhere.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray starts workers with a niceness of 15: beside other work they would wait for ever.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         from ray.cluster_utils import Cluster
     except ImportError as error:
