@@ -49,6 +49,7 @@ class Embedder:
         exact_int8: ExactInt8 = "auto",
         mode: Mode = "auto",
         cache_dir: str | os.PathLike[str] | None = None,
+        low_memory: bool = False,
     ) -> None:
         """Opens a folder.
 
@@ -59,16 +60,14 @@ class Embedder:
             overflow: How texts beyond the token limit are treated: `warn` cuts and warns once a call,
                 `truncate` cuts, `error` raises before any work, `window` embeds overlapping windows.
             verify: Whether to hash every byte of the weights first, and not only a sample.
-            fingerprint: The only fingerprint to accept. Since it vouches for the folder's origin, it implies
-                `verify`, and tokenizer.json, which it covers, is used where `tokenizer` is `auto`.
+            fingerprint: The only one to accept. It implies `verify` and, for `auto`, tokenizer.json.
             tokenizer: `tokenizers`, `tokie`, or `auto`: tokie where it is installed and proved equal.
             exact_int8: Whether to use slower kernels that are exact on CPUs without VNNI; `auto` tries this
                 CPU and uses them where the others would give wrong vectors.
-            mode: `auto` has all threads work on one batch. `throughput` gives each thread its own batch: many
-                texts take 10 to 35% less time, one long text more. `latency` is `auto` with spinning threads:
-                one text takes up to a tenth less time, and a CPU stays busy for some ms after each call.
-            cache_dir: The folder for prepacked weights, so that the heap stays small and
-                processes share them; None is E5_ONNX_CACHE of the environment, or no cache.
+            mode: `auto`: all threads work on one batch. `throughput`: each has its own batch, for many texts.
+                `latency`: `auto` with spinning threads, for single texts on a machine without other work.
+            cache_dir: The folder for prepacked weights that processes share; None is E5_ONNX_CACHE, or none.
+            low_memory: Whether weights stay in the mapped file: less private memory, slower. Uses no cache.
 
         Raises:
             FolderError: A leaf of it says what is wrong with the folder.
@@ -77,8 +76,9 @@ class Embedder:
             UnsafeCacheError: If others could write to the cache.
         """
         self._options = Options(
-            threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8, mode, cache_dir
-        )
+            threads, token_budget, overflow, verify, fingerprint, tokenizer, exact_int8, mode, cache_dir,
+            low_memory,
+        )  # fmt: skip
         self._path = folder_path(folder)
         self._threads = choose_threads(threads).count
         engine = open_engine(self._path, self._options, self._threads)

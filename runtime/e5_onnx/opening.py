@@ -39,14 +39,18 @@ def open_engine(path: Path, options: Options, threads: int) -> Engine:
     # Either one batch for all threads, or a batch for each: they share the session and its weights.
     callers = threads if options.mode == "throughput" else 1
     exact = needs_exact_kernels(manifest, options.exact_int8)
-    session = open_session(
-        opened,
-        threads // callers,
-        exact_int8=exact,
-        spinning=options.mode == "latency",
-        cache_dir=options.cache_dir,
-        whole=options.verify or pinned,
-    )
+    spinning = options.mode == "latency"
+    if options.low_memory:
+        session = Session(opened.path, threads // callers, exact_int8=exact, prepack=False, spinning=spinning)
+    else:
+        session = open_session(
+            opened,
+            threads // callers,
+            exact_int8=exact,
+            spinning=spinning,
+            cache_dir=options.cache_dir,
+            whole=options.verify or pinned,
+        )
     _check_graph(session, manifest)
     return Engine(manifest, tokenizer, session, options.token_budget, callers)
 

@@ -175,6 +175,10 @@ OPENED: dict[tuple[str, str], Callable[[Path], bool]] = {
         == ["0", "1"]
     ),
     ("__init__", "cache_dir"): cache_dir,
+    ("__init__", "low_memory"): lambda folder: (
+        with_option(folder, lambda m: setting(m, "session.disable_prepacking"), "low_memory", False, True)
+        == ["0", "1"]
+    ),
 }
 
 

@@ -16,11 +16,13 @@ import pytest
 from e5_onnx.cli import main, parse
 from e5_onnx.cli import serve as cli_serve
 from e5_onnx.errors import OptionError
+from e5_onnx.serve import command as serve_command
 from e5_onnx.serve import settings as settings_module
 from e5_onnx.serve.keys import read_keys
 from e5_onnx.serve.log import JsonFormatter
 from e5_onnx.serve.memory import resident_mb
 from e5_onnx.serve.metrics import MULTIPROCESS, Metrics
+from e5_onnx.serve.model import ServedModel
 from e5_onnx.serve.settings import Limits, Settings, is_loopback, parse_address
 from e5_onnx.serve.sockets import Sockets, listen
 
@@ -100,6 +102,16 @@ def test_each_limit_is_an_option_with_the_same_name_and_default() -> None:
     words = [word for flag in rows for word in (flag, "7")]
     parsed = parse(["serve", "x", *words])
     assert {getattr(parsed, name) for name in own} == {7}
+
+
+@pytest.mark.parametrize("words", [[], ["--low-memory"]])
+def test_low_memory_reaches_the_session(words: list[str], tiny_folder: Path) -> None:
+    settings = serve_command._settings(parse(["serve", str(tiny_folder), *words]))
+    assert settings.low_memory is bool(words)
+    model = ServedModel(settings, lambda *_: None)
+    options = model._engine.session._session.get_session_options()
+    assert options.get_session_config_entry("session.disable_prepacking") == str(len(words))
+    model.close()
 
 
 def vars_of(kind: type[Limits]) -> dict[str, object]:

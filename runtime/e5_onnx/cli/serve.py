@@ -50,6 +50,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "texts and slower for many (default: %(default)s)",
     )
     parser.add_argument(
+        "--low-memory",
+        action="store_true",
+        help="keep weights in the mapped file: a third of the private memory, and slower (default: off)",
+    )
+    parser.add_argument(
         "--workers", type=int, default=1, help="number of worker processes (default: %(default)s)"
     )
     parser.add_argument(

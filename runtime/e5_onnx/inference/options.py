@@ -31,6 +31,7 @@ class Options:
     exact_int8: ExactInt8
     mode: Mode
     cache_dir: str | os.PathLike[str] | None
+    low_memory: bool = False
 
     def __post_init__(self) -> None:
         if type(self.token_budget) is not int or self.token_budget < 1:
@@ -39,4 +40,6 @@ class Options:
             raise OptionError("mode", self.mode, f"one of {', '.join(get_args(Mode))}")
         if not isinstance(self.cache_dir, str | os.PathLike | None):
             raise OptionError("cache_dir", self.cache_dir, "a path, or None")
+        if self.low_memory and self.cache_dir is not None:
+            raise OptionError("cache_dir", self.cache_dir, "None beside low_memory, which packs no weights")
         check_policy(self.overflow, "document")

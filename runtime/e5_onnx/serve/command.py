@@ -74,6 +74,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         port=parsed.port,
         threads=parsed.threads,
         mode=parsed.mode,
+        low_memory=parsed.low_memory,
         default_role=parsed.default_role,
         overflow=parsed.overflow,
         keys=read_keys(parsed.key_file, os.environ),

@@ -63,6 +63,7 @@ class ServedModel:
             exact_int8="auto",
             mode=settings.mode,
             cache_dir=None,
+            low_memory=settings.low_memory,
         )
         self._engine: Final[Engine] = open_engine(settings.folder, options, threads)
         size = (settings.folder / TOKENIZER_NAME).stat().st_size

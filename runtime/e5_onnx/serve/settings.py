@@ -82,6 +82,7 @@ class Settings:
         port: 0 for any that is free.
         threads: Number of threads of the model; None for as many as this process may use.
         mode: `throughput` for a batch a thread, `latency` for one batch that all threads work on.
+        low_memory: Whether weights stay in the mapped file: less private memory, slower.
         default_role: The role of a text that names none; None to refuse such a request.
         overflow: How texts beyond the token limit are treated.
         keys: The accepted keys; empty if no key is needed.
@@ -98,6 +99,7 @@ class Settings:
     port: int = 8080
     threads: int | None = None
     mode: Mode = "throughput"
+    low_memory: bool = False
     default_role: Role | None = None
     overflow: OverflowPolicy = "truncate"
     keys: tuple[bytes, ...] = ()
