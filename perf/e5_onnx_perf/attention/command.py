@@ -98,11 +98,12 @@ def _time(
 
 
 def _once(session: onnxruntime.InferenceSession, feed: Mapping[str, NDArray[np.generic]]) -> float:
-    """Seconds of a run, as the mean of as many as fit."""
-    started, runs = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - started) < _SECONDS:
+    """Seconds of a run: the mean of as many as fit, and of one at least."""
+    started, runs, elapsed = time.perf_counter(), 0, 0.0
+    while not runs or elapsed < _SECONDS:
         session.run(None, feed)
         runs += 1
+        elapsed = time.perf_counter() - started
     return elapsed / runs
 
 
