@@ -84,7 +84,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     "options",
-    [{"default_role": "passage"}, {"overflow": "explode"}, {"name": ""}],
+    [{"default_role": "passage"}, {"overflow": "explode"}, {"name": ""}, {"cache_queries": -1}],
     ids=lambda options: next(iter(options)),
 )
 def test_wrong_settings(options: dict[str, str], tiny_folder: Path) -> None:

@@ -55,6 +55,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="keep weights in the mapped file: a third of the private memory, and slower (default: off)",
     )
     parser.add_argument(
+        "--cache-queries",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number of recent queries whose vectors each worker keeps (default: %(default)s)",
+    )
+    parser.add_argument(
         "--workers", type=int, default=1, help="number of worker processes (default: %(default)s)"
     )
     parser.add_argument(

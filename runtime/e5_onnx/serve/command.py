@@ -75,6 +75,7 @@ def _settings(parsed: argparse.Namespace) -> Settings:
         threads=parsed.threads,
         mode=parsed.mode,
         low_memory=parsed.low_memory,
+        cache_queries=parsed.cache_queries,
         default_role=parsed.default_role,
         overflow=parsed.overflow,
         keys=read_keys(parsed.key_file, os.environ),

@@ -29,6 +29,7 @@ class Metrics:
         self.texts = Counter("e5_texts", "Texts embedded.", registry=own)
         self.tokens = Counter("e5_tokens", "Tokens embedded.", registry=own)
         self.truncated = Counter("e5_truncated_texts", "Texts cut to what the model takes.", registry=own)
+        self.cached = Counter("e5_cached_queries", "Queries whose vectors were kept.", registry=own)
         self.cancelled = Counter("e5_cancelled_requests", "Clients that went away.", registry=own)
         self.batches = Histogram(
             "e5_batch_seconds", "Of a batch in the model.", buckets=_SECONDS, registry=own

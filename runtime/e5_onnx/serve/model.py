@@ -19,6 +19,7 @@ from e5_onnx.opening import open_engine
 from e5_onnx.serve.dispatcher import Dispatcher
 from e5_onnx.serve.memory import may_hold
 from e5_onnx.serve.queue import Ticket
+from e5_onnx.serve.recent import RecentVectors
 from e5_onnx.serve.seams import Seams
 from e5_onnx.serve.settings import Settings
 from e5_onnx.serve.tokens import Tokeniser, Wish
@@ -36,11 +37,13 @@ class Done:
         vectors: float32 [texts, dimension].
         used_tokens: Number of tokens that the model ran, after truncation.
         truncated: Texts that were cut.
+        cached: Texts whose vectors were there already.
     """
 
     vectors: NDArray[np.float32]
     used_tokens: int
     truncated: int
+    cached: int = 0
 
 
 class ServedModel:
@@ -73,6 +76,7 @@ class ServedModel:
             limit=settings.limits.max_tokens,
             may_load=partial(may_hold, _LOADED_SIZE * size / 1e6, limit_mb=settings.limits.max_memory_mb),
         )
+        self._recent = RecentVectors(settings.cache_queries)
         # One thread: a tokenizer holds Python's lock, so that a second would only wait.
         self._turns = Turns("e5-tokens")
         self._dispatcher = Dispatcher(
@@ -100,10 +104,17 @@ class ServedModel:
             RequestError: A leaf of it says why not.
         """
         rows = await self._turns.run(self._tokeniser.rows(wish))
-        ticket = Ticket(rows.ids, np.empty((len(rows.ids), self.manifest.dimension), np.float32))
-        await self._dispatcher.embed(ticket)
+        recent = self._recent if wish.role == "query" else RecentVectors(0)
+        vectors = np.empty((len(rows.ids), self.manifest.dimension), np.float32)
+        if missing := recent.fill(rows.ids, vectors):
+            ticket = Ticket([rows.ids[index] for index in missing], np.empty_like(vectors[missing]))
+            await self._dispatcher.embed(ticket)
+            vectors[missing] = ticket.vectors
+            for index in missing:
+                recent.keep(rows.ids[index], vectors[index])
         used = int(sum(map(len, rows.ids)))
-        return Done(merge_rows(rows, ticket.vectors), used, int(rows.truncated.sum()))
+        cached = len(rows.ids) - len(missing)
+        return Done(merge_rows(rows, vectors), used, int(rows.truncated.sum()), cached)
 
     async def tokenise(self, wish: Wish) -> list[NDArray[np.int64]]:
         """Token ids of each text, int64 [tokens], before any cutting if the wish is for windows.

@@ -83,6 +83,7 @@ class Settings:
         threads: Number of threads of the model; None for as many as this process may use.
         mode: `throughput` for a batch a thread, `latency` for one batch that all threads work on.
         low_memory: Whether weights stay in the mapped file: less private memory, slower.
+        cache_queries: Number of recent queries whose vectors are kept.
         default_role: The role of a text that names none; None to refuse such a request.
         overflow: How texts beyond the token limit are treated.
         keys: The accepted keys; empty if no key is needed.
@@ -100,6 +101,7 @@ class Settings:
     threads: int | None = None
     mode: Mode = "throughput"
     low_memory: bool = False
+    cache_queries: int = 0
     default_role: Role | None = None
     overflow: OverflowPolicy = "truncate"
     keys: tuple[bytes, ...] = ()
@@ -110,6 +112,8 @@ class Settings:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
+        if self.cache_queries < 0:
+            raise OptionError("cache_queries", self.cache_queries, "at least 0")
         if not self.name or ":" in self.name:
             raise OptionError("name", self.name, "a name without a colon: roles are written after one")
         if not 0 <= self.port <= _LAST_PORT:

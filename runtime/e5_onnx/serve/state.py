@@ -72,6 +72,7 @@ class State:
         share_of(request).add(len(wish.texts) * self.model.manifest.dimension * _NUMBER_BYTES)
         done = await self.work(request, self.model.embed(wish))
         self.metrics.count(len(wish.texts), done.used_tokens, done.truncated)
+        self.metrics.cached.inc(done.cached)
         return done
 
     async def work(self, request: Request, work: Coroutine[Any, Any, T]) -> T:
