@@ -66,7 +66,7 @@ test-all: test test-reference test-optimum
 
 test-reference: $(REFERENCE_VENV)/reference.stamp
 	$(say) 'test-reference: the tests that need the original models in torch, or a browser'
-	@$(REFERENCE_VENV)/bin/python -m pytest -m 'reference or browser' $(ARGS) $(none_left)
+	@$(REFERENCE_VENV)/bin/python -m pytest -m '(reference or browser) and not optimum' $(ARGS) $(none_left)
 
 test-optimum: $(OPTIMUM_VENV)/optimum.stamp
 	$(say) 'test-optimum: the tests that need optimum'
