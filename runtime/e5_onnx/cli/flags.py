@@ -15,6 +15,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "allow_host": "--allow-host",
     "body_timeout": "--body-timeout",
     "cache_dir": "--cache-dir",
+    "cache_queries": "--cache-queries",
     "connections": "--connections",
     "default_role": "--default-role",
     "delimiter": "--delimiter",
